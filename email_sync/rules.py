@@ -1,0 +1,217 @@
+"""Which folders are read, and what becomes of a message: pure functions over plain values.
+
+The rules are the seeds' (001, “Email Synchronization”) as settled in the design.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from accounts.addresses import normalise
+from accounts.rules import Problem
+from crm_sync.providers.types import Folder, MessageHeaders
+
+NEVER_SYNCED = frozenset({"drafts", "trash", "junk"})
+#: A trace names this many addresses at most; a message may have thousands.
+TRACE_ADDRESSES = 50
+
+Direction = Literal["sent", "received"]
+Role = Literal["from", "to", "cc", "bcc"]
+
+
+class FolderChoice(Struct, frozen=True):
+    selected: tuple[Folder, ...]
+    problems: tuple[Problem, ...]
+
+
+class KnownContact(Struct, frozen=True):
+    """A contact that has a certain address, and whether the mailbox's user flagged it."""
+
+    id: int
+    name: str
+    customer_id: int
+    customer: str
+    customer_number: str
+    is_mine: bool
+
+
+class Match(Struct, frozen=True):
+    """One flagged contact and the address by which the message belongs to them."""
+
+    address: str
+    contact: KnownContact
+
+
+class Decision(Struct, frozen=True):
+    """What becomes of a message. `trace` is what the ledger keeps of how it was decided."""
+
+    outcome: Literal["matched", "unmatched", "failed"]
+    reason: str
+    direction: Direction
+    matches: tuple[Match, ...]
+    trace: dict[str, Any]
+
+
+def split_names(folder_names: str) -> list[str]:
+    """The folder names of the settings field: separated by “;”, blanks around them ignored."""
+    return [name for name in (part.strip() for part in folder_names.split(";")) if name]
+
+
+def last_part(name: str) -> str:
+    """The last part of a folder's path, folded for comparison: “Inbox/CoolStuff” → “coolstuff”."""
+    return name.replace("\\", "/").rstrip("/").rpartition("/")[2].strip().casefold()
+
+
+def choose_folders(
+    folders: Sequence[Folder], *, names: str, sent_name: str = ""
+) -> FolderChoice:
+    """The folders to read: those named, or Inbox and Sent by role where none is.
+
+    `sent_name` is the folder that the user says is Sent. A name that no folder has is a problem
+    of its own and does not keep the others from being read.
+    """
+    selected: dict[str, Folder] = {}
+    problems = []
+    for name in split_names(names) or ["Inbox", "Sent"]:
+        found = _find(folders, name, sent_name=sent_name, by_role_first=not split_names(names))
+        readable = [folder for folder in found if folder.role not in NEVER_SYNCED]
+        if not found:
+            problems.append(Problem(name=name, cause=_missing(name, is_named=bool(names.strip()))))
+        elif not readable:
+            problems.append(Problem(name=name, cause="Drafts, Trash and Junk are never synced."))
+        selected.update({folder.id: folder for folder in readable})
+    return FolderChoice(selected=tuple(selected.values()), problems=tuple(problems))
+
+
+def _find(
+    folders: Sequence[Folder], name: str, *, sent_name: str, by_role_first: bool
+) -> list[Folder]:
+    """Folders by name; by role for the words “inbox” and “sent”, which every user knows them by."""
+    wanted = last_part(name)
+    if wanted == "sent" and sent_name.strip():
+        return [folder for folder in folders if last_part(folder.name) == last_part(sent_name)]
+    by_name = [folder for folder in folders if last_part(folder.name) == wanted]
+    by_role = [
+        folder for folder in folders if wanted in {"inbox", "sent"} and folder.role == wanted
+    ]
+    return by_role if by_role_first else by_name or by_role
+
+
+def _missing(name: str, *, is_named: bool) -> str:
+    if is_named:
+        return f"The mailbox has no folder named “{name}”."
+    return f"The provider marks no folder of this mailbox as {name}."
+
+
+def is_never_synced(message: MessageHeaders, *, roles: Mapping[str, str]) -> bool:
+    """Drafts, and what lies in Drafts, Trash or Junk; `roles` are the folders' roles by id."""
+    return message.is_draft or any(
+        roles.get(folder_id) in NEVER_SYNCED for folder_id in message.folder_ids
+    )
+
+
+def addresses_of(message: MessageHeaders) -> dict[str, tuple[str, ...]]:
+    """The message's normalised addresses by role, each once, in the order of the headers."""
+    return {
+        "from": _normalised(a.address for a in message.from_),
+        "to": _normalised(a.address for a in message.to),
+        "cc": _normalised(a.address for a in message.cc),
+        "bcc": _normalised(a.address for a in message.bcc),
+    }
+
+
+def _normalised(addresses: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, map(normalise, addresses))))
+
+
+def direction_of(senders: Iterable[str], *, own: frozenset[str]) -> Direction:
+    """Sent when From is one of the user's own addresses, else received."""
+    return "sent" if own.intersection(senders) else "received"
+
+
+def decide(
+    addresses: Mapping[str, Sequence[str]],
+    *,
+    received_at: datetime | None,
+    own: frozenset[str],
+    known: Mapping[str, Sequence[KnownContact]],
+    sync_from: datetime | None,
+) -> Decision:
+    """Whether a message is stored, for which contacts, and why (or why not).
+
+    From, To and Cc are compared with the user's own contacts, Bcc too on what the user sent. The
+    user's own addresses never match. `addresses` are normalised, by role; `known` holds every
+    contact that has one of them, flagged by this user or not.
+    """
+    direction = direction_of(addresses["from"], own=own)
+    seen = list(_compared(addresses, direction=direction, own=own))
+    matches: dict[int, Match] = {}
+    for _, address in seen:
+        for contact in known.get(address, ()):
+            if contact.is_mine:
+                matches.setdefault(contact.id, Match(address=address, contact=contact))
+    is_too_old = bool(received_at and sync_from and received_at < sync_from)
+    if is_too_old:
+        reason, matches = "before-sync-start", {}
+    elif matches:
+        reason = "matched"
+    elif any(known.get(address) for _, address in seen):
+        reason = "not-my-contact"
+    else:
+        reason = "unknown-address"
+    return Decision(
+        outcome="matched" if matches else "unmatched",
+        reason=reason,
+        direction=direction,
+        matches=tuple(matches.values()),
+        trace=_trace(reason, addresses, own=own, known=known),
+    )
+
+
+def _compared(
+    addresses: Mapping[str, Sequence[str]], *, direction: Direction, own: frozenset[str]
+) -> Iterator[tuple[str, str]]:
+    roles = ("from", "to", "cc", "bcc") if direction == "sent" else ("from", "to", "cc")
+    for role in roles:
+        for address in addresses[role]:
+            if address not in own:
+                yield role, address
+
+
+def _trace(
+    rule: str,
+    addresses: Mapping[str, Sequence[str]],
+    *,
+    own: frozenset[str],
+    known: Mapping[str, Sequence[KnownContact]],
+) -> dict[str, Any]:
+    """Who each address is; those that are somebody come first, so that a cut loses strangers."""
+    seen = [
+        {
+            "address": address,
+            "role": role,
+            "is_own": address in own,
+            "contacts": [_contact_in_trace(contact) for contact in known.get(address, ())],
+        }
+        for role in ("from", "to", "cc", "bcc")
+        for address in addresses[role]
+    ]
+    seen.sort(key=lambda entry: not entry["contacts"])
+    return {
+        "rule": rule,
+        "addresses": seen[:TRACE_ADDRESSES],
+        "left_out": max(0, len(seen) - TRACE_ADDRESSES),
+    }
+
+
+def _contact_in_trace(contact: KnownContact) -> dict[str, Any]:
+    return {
+        "id": contact.id,
+        "name": contact.name,
+        "customer": contact.customer,
+        "customer_id": contact.customer_id,
+        "customer_number": contact.customer_number,
+        "is_mine": contact.is_mine,
+    }

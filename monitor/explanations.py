@@ -1,0 +1,187 @@
+"""Why a message is, or is not, in the CRM: ledger entries in plain words. Pure functions.
+
+They read the trace that `email_sync.rules` writes. A trace may be older than this code, or emptied
+when its time was over, so every key may be missing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+#: Addresses that a sentence names before it says “and 3 more”.
+NAMED_AT_MOST = 2
+
+_ROLES = {"from": "From", "to": "To", "cc": "Cc", "bcc": "Bcc"}
+
+RULES = {
+    "matched": "An address belongs to one of the user's My Contacts: the message is kept.",
+    "not-my-contact": "Only contacts flagged as My Contact sync; none of these is.",
+    "unknown-address": "No contact in the CRM has any of the addresses.",
+    "before-sync-start": "Only messages dated on or after the start of the sync are kept.",
+    "deleted-in-crm": "A message deleted in the CRM stays deleted.",
+    "processing-error": "The message could not be read, so nothing of it was kept.",
+}
+_SAME_RULE = {"my-contact": "matched", "processing-failed": "processing-error"}
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The user whose mailbox it is, as the sentence calls them: “Mia's”, “your”."""
+
+    possessive: str
+
+    @classmethod
+    def called(cls, first_name: str, *, is_reader: bool) -> "Owner":
+        return cls("your" if is_reader else f"{first_name}'s")
+
+
+@dataclass(frozen=True)
+class Person:
+    """A contact that a message was compared with, as known when it was decided."""
+
+    name: str
+    customer: str
+    customer_id: int | None
+    is_mine: bool
+
+
+@dataclass(frozen=True)
+class SeenAddress:
+    """One address of the message, and who it turned out to be."""
+
+    address: str
+    role: str
+    is_own: bool
+    people: tuple[Person, ...]
+
+
+@dataclass(frozen=True)
+class Trace:
+    rule: str
+    addresses: tuple[SeenAddress, ...]
+    left_out: int
+    cause: str
+
+    @property
+    def mine(self) -> tuple[Person, ...]:
+        return self._people(is_mine=True)
+
+    @property
+    def others(self) -> tuple[Person, ...]:
+        return self._people(is_mine=False)
+
+    @property
+    def rule_in_words(self) -> str:
+        return RULES.get(self.rule, self.rule.replace("-", " ").capitalize())
+
+    def _people(self, *, is_mine: bool) -> tuple[Person, ...]:
+        found = (p for seen in self.addresses if not seen.is_own for p in seen.people)
+        return tuple(dict.fromkeys(p for p in found if p.is_mine == is_mine))
+
+
+def read_trace(trace: object, *, reason: str) -> Trace:
+    """The stored trace, made whole. What is missing or malformed is left out, never an error."""
+    stored: Mapping[str, Any] = trace if isinstance(trace, Mapping) else {}
+    rule = str(stored.get("rule") or reason)
+    left_out = stored.get("left_out")
+    return Trace(
+        rule=_SAME_RULE.get(rule, rule),
+        addresses=tuple(_seen(entry) for entry in _mappings(stored.get("addresses"))),
+        left_out=left_out if isinstance(left_out, int) else 0,
+        cause=str(stored.get("cause") or ""),
+    )
+
+
+def _seen(entry: Mapping[str, Any]) -> SeenAddress:
+    role = str(entry.get("role", ""))
+    return SeenAddress(
+        address=str(entry.get("address", "")),
+        role=_ROLES.get(role, role),
+        is_own=bool(entry.get("is_own")),
+        people=tuple(_person(contact) for contact in _mappings(entry.get("contacts"))),
+    )
+
+
+def _person(contact: Mapping[str, Any]) -> Person:
+    customer_id = contact.get("customer_id")
+    return Person(
+        name=str(contact.get("name") or "a contact"),
+        customer=str(contact.get("customer") or "a customer"),
+        customer_id=customer_id if isinstance(customer_id, int) else None,
+        is_mine=bool(contact.get("is_mine")),
+    )
+
+
+def _mappings(found: object) -> Iterable[Mapping[str, Any]]:
+    return (entry for entry in found if isinstance(entry, Mapping)) if isinstance(found, list) else ()
+
+
+def explain(trace: Trace, *, reason: str, owner: Owner, starts: str, is_expired: bool) -> str:
+    """The sentence beside a message. `starts` is the date of the start of the sync, or ""."""
+    if is_expired:
+        return (
+            f"{RULES.get(reason, 'It did not match.')} "
+            "Its addresses and subject were removed when the time to keep them was over."
+        )
+    if reason == "matched":
+        return _matched(trace.mine, owner)
+    if reason == "not-my-contact":
+        return _not_mine(trace.others, owner)
+    if reason == "unknown-address":
+        return _unknown(trace, owner)
+    if reason == "before-sync-start":
+        start = f" ({starts})" if starts else ""
+        return f"It is dated before the start of {owner.possessive} sync{start}."
+    if reason == "deleted-in-crm":
+        return "It was deleted in the CRM, so it is not brought back."
+    if reason == "processing-error":
+        return trace.cause or "It could not be read; the provider gave no cause."
+    return trace.cause or trace.rule_in_words
+
+
+def _matched(people: Sequence[Person], owner: Owner) -> str:
+    if not people:
+        return f"It is with one of {owner.possessive} contacts."
+    if len(people) == 1:
+        return f"{_of(people[0])} is one of {owner.possessive} contacts."
+    return f"{_listed([_of(person) for person in people])} are {owner.possessive} contacts."
+
+
+def _not_mine(people: Sequence[Person], owner: Owner) -> str:
+    if not people:
+        return f"Somebody on it is a contact, but not one of {owner.possessive} contacts."
+    if len(people) == 1:
+        person = people[0]
+        return (
+            f"{person.name} is a contact of {person.customer}, "
+            f"but not one of {owner.possessive} contacts."
+        )
+    return (
+        f"{_listed([_of(person) for person in people])} are contacts, "
+        f"but none of them is one of {owner.possessive} contacts."
+    )
+
+
+def _unknown(trace: Trace, owner: Owner) -> str:
+    strangers = list(dict.fromkeys(s.address for s in trace.addresses if not s.is_own))
+    if not strangers and trace.addresses:
+        return f"Only {owner.possessive} own addresses are on it."
+    if not strangers:
+        return "No contact has any of its addresses."
+    if len(strangers) == 1 and not trace.left_out:
+        return f"No contact has the address {strangers[0]}."
+    return f"No contact has any of the addresses {_listed(strangers, trace.left_out)}."
+
+
+def _of(person: Person) -> str:
+    return f"{person.name} of {person.customer}"
+
+
+def _listed(names: Sequence[str], left_out: int = 0) -> str:
+    """“a, b and 3 more”."""
+    shown = list(names[: NAMED_AT_MOST + 1])
+    more = len(names) + left_out - len(shown)
+    if more:
+        shown = shown[:NAMED_AT_MOST]
+        shown.append(f"{len(names) + left_out - len(shown)} more")
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

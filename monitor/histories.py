@@ -1,0 +1,82 @@
+"""A user's sync history as its dialog shows it: the tabs, and each entry with its explanation."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from accounts.models import Mailbox, User
+from email_sync.models import LedgerEntry
+from monitor.explanations import Owner, Person, Trace, explain, read_trace
+from monitor.queries import existing_customers
+
+Outcome = LedgerEntry.Outcome
+
+ALWAYS_SHOWN = (Outcome.MATCHED, Outcome.UNMATCHED)
+
+
+@dataclass(frozen=True)
+class Tab:
+    outcome: str
+    label: str
+    count: int
+    is_chosen: bool
+
+
+def tabs(counts: Counter[str], *, chosen: str) -> list[Tab]:
+    """Matched and Unmatched always; Excluded and Failed when there are any, or when asked for."""
+    if chosen not in Outcome:
+        chosen = Outcome.MATCHED
+    return [
+        Tab(outcome, outcome.label, counts[outcome], outcome == chosen)
+        for outcome in Outcome
+        if outcome in ALWAYS_SHOWN or counts[outcome] or outcome == chosen
+    ]
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """An entry, why it is what it is, and whom it is about.
+
+    `linked_customers` are those customers in the trace whose page still exists.
+    """
+
+    entry: LedgerEntry
+    reason: str
+    trace: Trace
+    people: tuple[Person, ...]
+    linked_customers: frozenset[int]
+
+
+def history_rows(
+    entries: Sequence[LedgerEntry], *, owner: User, viewer: User, mailbox: Mailbox | None
+) -> list[HistoryRow]:
+    """The entries with their explanations: one query for all of them."""
+    called = Owner.called(owner.first_name or owner.display_name, is_reader=owner == viewer)
+    start = mailbox.sync_from if mailbox else None
+    starts = f"{timezone.localtime(start):%-d %b %Y}" if start else ""
+    traces = [read_trace(entry.trace, reason=entry.reason) for entry in entries]
+    named = {
+        person.customer_id
+        for trace in traces
+        for person in (*trace.mine, *trace.others)
+        if person.customer_id is not None
+    }
+    linked = frozenset(existing_customers(named))
+    return [
+        HistoryRow(
+            entry=entry,
+            reason=explain(
+                trace,
+                reason=entry.reason,
+                owner=called,
+                starts=starts,
+                is_expired=entry.expired_at is not None,
+            ),
+            trace=trace,
+            people=trace.mine if entry.outcome == Outcome.MATCHED else trace.others,
+            linked_customers=linked,
+        )
+        for entry, trace in zip(entries, traces, strict=True)
+    ]

@@ -1,0 +1,337 @@
+"""What the monitor's screens show, from rows: never from logs, the queue, or by counting the ledger."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from enum import StrEnum
+
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum, TextField
+from django.db.models.functions import Cast
+
+from accounts.models import Customer, Mailbox, MailboxSync, User
+from accounts.outcomes import state_of
+from accounts.rules import State
+from email_sync.models import DailyCount, Email, LedgerEntry
+from email_sync.models.ledger import DailyCountQuerySet, LedgerQuerySet
+from email_sync.progress import Progress
+from email_sync.queries import progress_by_mailbox
+
+Outcome = LedgerEntry.Outcome
+
+
+# --- mailboxes -----------------------------------------------------------------------------------
+class Group(StrEnum):
+    """What an admin does about a mailbox, coarser than its state."""
+
+    HEALTHY = "healthy"
+    REAUTHORISE = "re-authorise"
+    ATTENTION = "attention"
+    BEHIND = "behind"
+    NEVER = "never-connected"
+
+
+_REAUTHORISE = {State.INVALID, State.INVALID_CREDENTIALS}
+_ATTENTION = {State.PARTIAL, State.EXCEPTION, State.SYNC_ERROR, State.STOPPED}
+#: A mailbox whose turn was this many intervals ago waits for a worker that does not come.
+INTERVALS_BEHIND = 3
+
+
+@dataclass(frozen=True)
+class Side:
+    """The email or the calendar side of a mailbox; `sync` is None before it was ever authorised."""
+
+    state: State
+    is_enabled: bool
+    sync: MailboxSync | None
+    cause: str = ""
+
+    @property
+    def last_success_at(self) -> datetime | None:
+        return self.sync.last_success_at if self.sync else None
+
+    @property
+    def next_due_at(self) -> datetime | None:
+        """None where no automatic attempt will be made, whatever the row still says."""
+        hopeless = _REAUTHORISE | {State.STOPPED, State.NOT_CONNECTED}
+        return self.sync.next_due_at if self.sync and self.state not in hopeless else None
+
+
+@dataclass
+class MailboxRow:
+    """One line of the monitor. The state is that of email where email is on, else the calendar's."""
+
+    mailbox: Mailbox
+    email: Side
+    calendar: Side
+    is_behind: bool
+    today: Counter[str] = field(default_factory=Counter)
+    total: Counter[str] = field(default_factory=Counter)
+    progress: Progress | None = None
+
+    @property
+    def user(self) -> User:
+        return self.mailbox.user
+
+    @property
+    def main(self) -> Side:
+        return self.email if self.email.is_enabled else self.calendar
+
+    @property
+    def group(self) -> Group:
+        states = {side.state for side in (self.email, self.calendar) if side.is_enabled}
+        if State.NOT_CONNECTED in states:
+            return Group.NEVER
+        if states & _REAUTHORISE:
+            return Group.REAUTHORISE
+        if states & _ATTENTION:
+            return Group.ATTENTION
+        return Group.BEHIND if self.is_behind else Group.HEALTHY
+
+
+def mailbox_rows(*, now: datetime, interval: int) -> list[MailboxRow]:
+    """Every active user with email or calendar sync switched on: two queries, however many.
+
+    All are loaded, because the state is derived and not stored; there is one for each user.
+    """
+    switched_on = Q(email_enabled=True) | Q(calendar_enabled=True)
+    mailboxes = _with_evidence().filter(switched_on, user__is_active=True)
+    in_order = mailboxes.order_by("user__last_name", "user__first_name", "pk")
+    return [_row(mailbox, now=now, interval=interval) for mailbox in in_order]
+
+
+def mailbox_row(user: User, *, now: datetime, interval: int) -> MailboxRow | None:
+    """The line of one user, complete; None where they never had a mailbox."""
+    mailbox = _with_evidence().filter(user=user).first()
+    if mailbox is None:
+        return None
+    row = _row(mailbox, now=now, interval=interval)
+    row.today = _counts(DailyCount.objects.filter(user=user, day=today(now))).get(user.pk, row.today)
+    complete([row], now=now)
+    return row
+
+
+def _with_evidence() -> QuerySet[Mailbox]:
+    return Mailbox.objects.select_related("user").defer("grant_id").prefetch_related("syncs")
+
+
+def _row(mailbox: Mailbox, *, now: datetime, interval: int) -> MailboxRow:
+    late = now - timedelta(minutes=interval * INTERVALS_BEHIND)
+    syncs = {sync.kind: sync for sync in mailbox.syncs.all()}
+    email, calendar = (
+        _side(mailbox, kind, syncs.get(kind))
+        for kind in (MailboxSync.Kind.EMAIL, MailboxSync.Kind.CALENDAR)
+    )
+    due = [
+        side.next_due_at
+        for side in (email, calendar)
+        if side.is_enabled and side.sync and not side.sync.is_running and side.next_due_at
+    ]
+    return MailboxRow(mailbox, email, calendar, is_behind=any(at < late for at in due))
+
+
+def _side(mailbox: Mailbox, kind: str, sync: MailboxSync | None) -> Side:
+    if sync is None:
+        return Side(State.NOT_CONNECTED, mailbox.is_enabled(kind), None)
+    sync.mailbox = mailbox
+    state = state_of(sync)
+    return Side(state, mailbox.is_enabled(kind), sync, cause_of(sync, state))
+
+
+def cause_of(sync: MailboxSync, state: State) -> str:
+    """What the row knows about why the state is not a healthy one, in plain words; "" otherwise."""
+    if state in _REAUTHORISE:
+        return sync.mailbox.rejection or sync.failure_text
+    if state == State.PARTIAL and sync.problems:
+        found = "; ".join(f"{p.get('name', '')}: {p.get('cause', '')}" for p in sync.problems)
+        return found.strip(": ")
+    return sync.failure_text if state in _ATTENTION else ""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The line above the list. `percent_unmatched` is None where nothing was processed today."""
+
+    groups: Counter[Group]
+    states: Counter[State]
+    percent_unmatched: int | None
+
+
+def summarise(rows: Sequence[MailboxRow], *, now: datetime) -> Summary:
+    """Adds today's counts to the rows, too: one query for all of them."""
+    counts = _counts(DailyCount.objects.filter(day=today(now)))
+    for row in rows:
+        row.today = counts.get(row.user.pk, Counter())
+    whole: Counter[str] = sum((row.today for row in rows), Counter())
+    compared = whole[Outcome.MATCHED] + whole[Outcome.UNMATCHED]
+    return Summary(
+        groups=Counter(row.group for row in rows),
+        states=Counter(row.main.state for row in rows),
+        percent_unmatched=round(100 * whole[Outcome.UNMATCHED] / compared) if compared else None,
+    )
+
+
+def complete(rows: Sequence[MailboxRow], *, now: datetime) -> None:
+    """Adds what only the rows on the page need: totals, and the progress of first readings."""
+    totals = _counts(DailyCount.objects.filter(user__in=[row.user.pk for row in rows]))
+    progress = progress_by_mailbox([row.mailbox for row in rows], now=now)
+    for row in rows:
+        row.total = totals.get(row.user.pk, Counter())
+        row.progress = progress.get(row.mailbox.pk)
+
+
+def today(now: datetime) -> date:
+    """The day whose counts are “today's”.
+
+    Counts are kept by UTC day; a viewer far from Greenwich sees them turn over some hours before
+    or after their own midnight. That is accepted: another zone would need counts by the hour.
+    """
+    return now.astimezone(UTC).date()
+
+
+def _counts(counts: DailyCountQuerySet) -> dict[int, Counter[str]]:
+    found: dict[int, Counter[str]] = {}
+    grouped = counts.order_by().values_list("user", "outcome").annotate(Sum("count"))
+    for user, outcome, count in grouped:
+        found.setdefault(user, Counter())[outcome] = count
+    return found
+
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+_SORT_KEYS: dict[str, Callable[[MailboxRow], object]] = {
+    "user": lambda row: (row.user.last_name.casefold(), row.user.first_name.casefold()),
+    "address": lambda row: row.mailbox.address,
+    "state": lambda row: row.main.state,
+    "authorised": lambda row: row.mailbox.authorised_at or _EARLIEST,
+    "last": lambda row: row.main.last_success_at or _EARLIEST,
+    "next": lambda row: row.main.next_due_at or _EARLIEST,
+    "matched": lambda row: row.today[Outcome.MATCHED],
+    "unmatched": lambda row: row.today[Outcome.UNMATCHED],
+}
+SORTS = tuple(_SORT_KEYS)
+
+
+def sorted_rows(rows: Iterable[MailboxRow], order: str) -> list[MailboxRow]:
+    """By a column of the list; a leading minus turns it round. Equal rows stay by name."""
+    key = _SORT_KEYS.get(order.removeprefix("-"), _SORT_KEYS["user"])
+    return sorted(rows, key=key, reverse=order.startswith("-"))  # type: ignore[arg-type]
+
+
+def narrowed(
+    rows: Iterable[MailboxRow], *, text: str, state: str, group: str
+) -> list[MailboxRow]:
+    """The rows whose user or address contain every word, in that state and group ("" for any)."""
+    words = text.casefold().split()
+    return [
+        row
+        for row in rows
+        if (not state or state in {row.main.state, row.calendar.state})
+        and (not group or row.group == group)
+        and all(word in _searched(row) for word in words)
+    ]
+
+
+def _searched(row: MailboxRow) -> str:
+    return f"{row.user.display_name} {row.user.username} {row.mailbox.address}".casefold()
+
+
+# --- the history of one user ---------------------------------------------------------------------
+HISTORY_PAGE = 50
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    """`older` is the cursor of the next page, "" on the last."""
+
+    entries: list[LedgerEntry]
+    older: str
+
+
+def history(user: User, viewer: User) -> LedgerQuerySet:
+    """The entries of a user that the viewer may see, each with `is_text_readable`."""
+    readable = Email.objects.readable_by(viewer).filter(pk=OuterRef("email"))
+    entries = LedgerEntry.objects.readable_by(viewer).for_user(user)
+    return entries.annotate(is_text_readable=Exists(readable))
+
+
+def outcome_counts(user: User) -> Counter[str]:
+    """How many entries of each outcome a user has, from the daily counts."""
+    return _counts(DailyCount.objects.filter(user=user)).get(user.pk, Counter())
+
+
+def filtered(
+    entries: LedgerQuerySet,
+    *,
+    text: str = "",
+    since: date | None = None,
+    until: date | None = None,
+    source: str = "",
+    reason: str = "",
+    zone: tzinfo = UTC,
+) -> LedgerQuerySet:
+    """Every word in the subject or an address; days, both included, are days in the zone."""
+    if since:
+        entries = entries.filter(sent_at__gte=datetime.combine(since, time.min, zone))
+    if until:
+        end = datetime.combine(until + timedelta(days=1), time.min, zone)
+        entries = entries.filter(sent_at__lt=end)
+    if source:
+        entries = entries.filter(source=source)
+    if reason:
+        entries = entries.filter(reason=reason)
+    if text:
+        entries = entries.alias(to_text=Cast("to", TextField()), cc_text=Cast("cc", TextField()))
+    for word in text.split():
+        entries = entries.filter(
+            Q(subject__icontains=word)
+            | Q(from_address__icontains=word)
+            | Q(to_text__icontains=word)
+            | Q(cc_text__icontains=word)
+        )
+    return entries
+
+
+def history_page(entries: LedgerQuerySet, *, after: str, size: int = HISTORY_PAGE) -> HistoryPage:
+    """The page that begins after a cursor, newest first; entries without a date come last.
+
+    By key, not by offset: the thousandth page costs what the first does, and an entry that
+    arrives meanwhile moves nothing. Dated and undated entries are asked for apart, since databases
+    disagree on where an empty date belongs, and the index serves the dated ones as they are.
+    """
+    sent_at, pk = _read_cursor(after)
+    found: list[LedgerEntry] = []
+    if pk is None or sent_at:
+        dated = entries.exclude(sent_at=None).order_by("-sent_at", "-pk")
+        if sent_at:
+            before = Q(sent_at__lt=sent_at) | Q(pk__lt=pk)
+            dated = dated.filter(before, sent_at__lte=sent_at)
+        found = list(dated[: size + 1])
+    if len(found) <= size:
+        undated = entries.filter(sent_at=None).order_by("-pk")
+        if pk is not None and not sent_at:
+            undated = undated.filter(pk__lt=pk)
+        found += undated[: size + 1 - len(found)]
+    has_more = len(found) > size
+    return HistoryPage(found[:size], _cursor(found[size - 1]) if has_more else "")
+
+
+def _cursor(entry: LedgerEntry) -> str:
+    return f"{entry.sent_at.isoformat() if entry.sent_at else ''}_{entry.pk}"
+
+
+def _read_cursor(cursor: str) -> tuple[datetime | None, int | None]:
+    """A cursor that was tampered with is the beginning."""
+    date_text, _, key_text = cursor.partition("_")
+    try:
+        sent_at = datetime.fromisoformat(date_text) if date_text else None
+        key = int(key_text)
+    except ValueError:
+        return None, None
+    if (sent_at and sent_at.tzinfo is None) or not 0 <= key < 2**63:
+        return None, None
+    return sent_at, key
+
+
+def existing_customers(keys: Iterable[int]) -> set[int]:
+    """Those of the customers that a history names which are still there to be linked."""
+    return set(Customer.objects.filter(pk__in=set(keys)).values_list("pk", flat=True))

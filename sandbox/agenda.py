@@ -1,0 +1,6 @@
+"""stub"""
+
+
+class Agenda:
+    def __init__(self, world, index):
+        pass

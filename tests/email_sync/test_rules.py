@@ -1,0 +1,207 @@
+"""What must match, what must not, and which folders are read."""
+
+from datetime import timedelta
+
+import pytest
+
+from crm_sync.providers.types import Folder
+from email_sync import rules
+from email_sync.rules import KnownContact, choose_folders, decide, is_never_synced
+from tests.email_sync.fake_gateway import NOW, headers
+
+MIA = "mia@northsound.example"
+ALIAS = "m.berg@northsound.example"
+OWN = frozenset({MIA, ALIAS})
+
+
+def contact(id: int, *, is_mine: bool = True, customer: str = "1001") -> KnownContact:
+    return KnownContact(
+        id=id, name=f"Contact {id}", customer_id=int(customer), customer=f"Customer {customer}",
+        customer_number=customer, is_mine=is_mine,
+    )  # fmt: skip
+
+
+ANA = contact(1)
+KIM = contact(2, customer="1002")
+LEE = contact(3, is_mine=False)
+KNOWN = {
+    "ana@lumen.example": [ANA],
+    "kim@harbor.example": [KIM],
+    "lee@harbor.example": [LEE],
+}
+
+
+def decided(known=KNOWN, sync_from=NOW - timedelta(days=30), **message):
+    message = headers(**message)
+    return decide(
+        rules.addresses_of(message),
+        received_at=message.received_at,
+        own=OWN,
+        known=known,
+        sync_from=sync_from,
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"from_": "ana@lumen.example"},
+        {"from_": "  ANA@Lumen.Example "},
+        {"from_": "Ana Sato <ana@lumen.example>"},
+        {"from_": "x@other.example", "cc": ("ana@lumen.example",)},
+        {"from_": "x@other.example", "to": (MIA, "ana@lumen.example")},
+        {"from_": MIA, "to": ("ana@lumen.example",)},
+        {"from_": MIA, "to": ("x@other.example",), "bcc": ("ana@lumen.example",)},
+        {"from_": ALIAS, "to": (), "bcc": ("ana@lumen.example",)},
+    ],
+)
+def test_a_my_contact_anywhere_in_the_headers_matches(message):
+    decision = decided(**message)
+    assert (decision.outcome, decision.reason) == ("matched", "matched")
+    assert [match.contact for match in decision.matches] == [ANA]
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ({"from_": "lee@harbor.example"}, "not-my-contact"),
+        ({"from_": "x@other.example"}, "unknown-address"),
+        ({"from_": ""}, "unknown-address"),
+        ({"from_": "ana@lumen.example.evil.example"}, "unknown-address"),
+        ({"from_": "xana@lumen.example"}, "unknown-address"),
+        # Bcc tells something only on what the rep sent.
+        ({"from_": "x@other.example", "bcc": ("ana@lumen.example",)}, "unknown-address"),
+        ({"from_": MIA, "to": (MIA,)}, "unknown-address"),
+        ({"received_at": NOW - timedelta(days=31)}, "before-sync-start"),
+    ],
+)
+def test_nothing_else_matches(message, reason):
+    decision = decided(**message)
+    assert (decision.outcome, decision.reason) == ("unmatched", reason)
+    assert decision.matches == ()
+
+
+def test_the_display_name_of_somebody_else_proves_nothing():
+    message = headers(from_='"ana@lumen.example" <stranger@other.example>')
+    assert rules.addresses_of(message)["from"] == ("stranger@other.example",)
+
+
+def test_the_users_own_addresses_never_match_even_when_they_are_a_contacts():
+    decision = decided(known={MIA: [contact(9)]}, from_="x@other.example", to=(MIA,))
+    assert decision.reason == "unknown-address"
+
+
+def test_a_message_dated_at_the_very_start_is_within():
+    assert decided(received_at=NOW, sync_from=NOW).outcome == "matched"
+
+
+def test_a_message_without_a_date_is_not_taken_for_old():
+    assert decided(received_at=None).outcome == "matched"
+
+
+def test_several_contacts_and_customers_match_one_message_each_once():
+    decision = decided(
+        from_="ana@lumen.example", to=(MIA, "kim@harbor.example"), cc=("ANA@lumen.example",)
+    )
+    assert [match.contact for match in decision.matches] == [ANA, KIM]
+
+
+def test_one_address_of_two_customers_contacts_links_to_both():
+    decision = decided(known={"ana@lumen.example": [ANA, KIM, LEE]})
+    assert [match.contact for match in decision.matches] == [ANA, KIM]
+
+
+@pytest.mark.parametrize(
+    ("sender", "direction"),
+    [(MIA, "sent"), (ALIAS.upper(), "sent"), ("ana@lumen.example", "received"), ("", "received")],
+)
+def test_direction_follows_from(sender, direction):
+    assert decided(from_=sender).direction == direction
+
+
+def test_mail_to_oneself_is_sent():
+    assert decided(from_=MIA, to=(MIA,)).direction == "sent"
+
+
+def test_the_trace_says_who_each_address_is_and_keeps_somebodies_when_it_is_cut():
+    strangers = tuple(f"s{n}@other.example" for n in range(5_000))
+    decision = decided(from_="x@other.example", to=strangers, cc=("lee@harbor.example", MIA))
+    trace = decision.trace
+    assert trace["rule"] == "not-my-contact"
+    assert trace["addresses"][0]["contacts"][0]["customer"] == "Customer 1001"
+    assert len(trace["addresses"]) == rules.TRACE_ADDRESSES
+    assert trace["left_out"] == 5_003 - rules.TRACE_ADDRESSES
+
+
+# --- folders -----------------------------------------------------------------------------------
+INBOX = Folder("1", "Posteingang", "inbox")
+SENT = Folder("2", "Gesendete Elemente", "sent")
+TRASH = Folder("3", "Trash", "trash")
+COOL = Folder("4", "Inbox/CoolStuff", "")
+FALSE_SENT = Folder("5", "Sent", "")
+ALL = [INBOX, SENT, TRASH, COOL, FALSE_SENT]
+
+
+def names_of(choice):
+    return [folder.id for folder in choice.selected], [p.name for p in choice.problems]
+
+
+def test_blank_means_inbox_and_sent_by_role_whatever_they_are_called():
+    assert names_of(choose_folders(ALL, names=" ; ")) == (["1", "2"], [])
+
+
+@pytest.mark.parametrize("name", ["CoolStuff", "coolstuff", " COOLSTUFF ", "Inbox/CoolStuff"])
+def test_a_name_is_the_last_part_of_the_path_in_any_case(name):
+    assert names_of(choose_folders(ALL, names=name)) == (["4"], [])
+
+
+@pytest.mark.parametrize("name", ["Cool", "CoolStuff2", "Stuff", "Inbox/Cool*"])
+def test_a_name_must_fit_exactly(name):
+    assert names_of(choose_folders(ALL, names=name)) == ([], [name])
+
+
+def test_when_some_are_named_inbox_and_sent_are_read_only_if_named_too():
+    assert names_of(choose_folders(ALL, names="CoolStuff"))[0] == ["4"]
+    assert names_of(choose_folders(ALL, names="CoolStuff;Inbox"))[0] == ["4", "1"]
+
+
+def test_a_missing_folder_is_named_and_the_others_are_still_read():
+    assert names_of(choose_folders(ALL, names="CoolStuff;Gone;Inbox")) == (["4", "1"], ["Gone"])
+
+
+def test_an_exact_name_comes_before_the_word_sent():
+    assert names_of(choose_folders(ALL, names="sent"))[0] == ["5"]
+    assert names_of(choose_folders([INBOX, SENT], names="SENT"))[0] == ["2"]
+
+
+def test_a_mailbox_without_a_sent_role_says_so_until_the_user_names_the_folder():
+    folders = [INBOX, FALSE_SENT, COOL]
+    assert names_of(choose_folders(folders, names="")) == (["1"], ["Sent"])
+    assert names_of(choose_folders(folders, names="", sent_name="coolstuff")) == (["1", "4"], [])
+
+
+def test_drafts_trash_and_junk_are_never_read_even_if_named():
+    choice = choose_folders(ALL, names="Trash;Inbox")
+    assert names_of(choice) == (["1"], ["Trash"])
+    assert "never synced" in choice.problems[0].cause
+
+
+def test_two_folders_of_one_name_are_both_read_and_one_named_twice_once():
+    twice = Folder("6", "Archive\\CoolStuff", "")
+    assert names_of(choose_folders([*ALL, twice], names="CoolStuff;coolstuff"))[0] == ["4", "6"]
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ({"is_draft": True}, True),
+        ({"folder": "TRASH"}, True),
+        ({"folder": "JUNK"}, True),
+        ({"folder": "DRAFTS"}, True),
+        ({"folder": "INBOX"}, False),
+        ({"folder": "UNKNOWN"}, False),
+    ],
+)
+def test_drafts_and_what_lies_in_trash_or_junk_is_left_alone(message, expected):
+    roles = {"INBOX": "inbox", "TRASH": "trash", "JUNK": "junk", "DRAFTS": "drafts"}
+    assert is_never_synced(headers(**message), roles=roles) is expected
