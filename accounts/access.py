@@ -65,7 +65,7 @@ def get_readable_user(request: HttpRequest, pk: int) -> User:
 
 
 def get_mailbox_owner(request: HttpRequest, pk: int) -> User:
-    """A user whose mailbox settings the viewer may see and change: own, for an admin everybody's."""
+    """A user whose mailbox settings the viewer may see and change: own; an admin everybody's."""
     user = viewer(request)
     if pk == user.pk:
         return user

@@ -162,9 +162,7 @@ def _check_address(grant: Grant, expected: str) -> None:
 def _connect(user: User, grant: Grant, now: datetime) -> Mailbox:
     """Store the grant and switch email sync on: somebody who authorises wants their mail read."""
     try:
-        mailbox = connecting.adopt_grant(
-            user, grant, now=now, settings=system_settings.current()
-        )
+        mailbox = connecting.adopt_grant(user, grant, now=now, settings=system_settings.current())
     except connecting.ConnectionRefused as refusal:
         raise AuthorisationFailed(str(refusal)) from refusal
     if not mailbox.email_enabled:

@@ -24,7 +24,8 @@ class AddressesField(forms.CharField):
 
     def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
         addresses = []
-        for part in super().to_python(value).replace(";", "\n").replace(",", "\n").splitlines():
+        text = super().to_python(value) or ""
+        for part in text.replace(";", "\n").replace(",", "\n").splitlines():
             if part.strip():
                 addresses.append(one_address(part))
         return list(dict.fromkeys(addresses))
@@ -52,7 +53,9 @@ class CustomerListForm(TablerForm, forms.Form):
     SORTS = ("name", "number", "status", "division", "manager")
 
     q = forms.CharField(required=False, max_length=200)
-    status = forms.ChoiceField(required=False, choices=[("", "Any status"), *Customer.Status.choices])
+    status = forms.ChoiceField(
+        required=False, choices=[("", "Any status"), *Customer.Status.choices]
+    )
     mine = forms.BooleanField(required=False)
     sort = forms.CharField(required=False)
 
@@ -66,7 +69,7 @@ class CustomerListForm(TablerForm, forms.Form):
         return {"q": "", "status": "", "mine": False, "sort": "name"} | self.cleaned_data
 
 
-class CustomerForm(TablerForm, forms.ModelForm[Customer]):
+class CustomerForm(TablerForm, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Customer
         fields = ("name", "number", "status", "account_manager", "division", "address")
@@ -82,7 +85,7 @@ class CustomerForm(TablerForm, forms.ModelForm[Customer]):
             people.empty_label = "Nobody yet"
 
 
-class ContactForm(TablerForm, forms.ModelForm[Contact]):
+class ContactForm(TablerForm, forms.ModelForm):  # type: ignore[type-arg]
     addresses = AddressesField(
         label="Email addresses",
         help_text="One a line. Mail from or to any of them belongs to this contact.",
@@ -121,7 +124,7 @@ def time_zones() -> list[tuple[str, str]]:
     return [("UTC", "UTC"), *((name, name.replace("_", " ")) for name in places)]
 
 
-class ProfileForm(TablerForm, forms.ModelForm[User]):
+class ProfileForm(TablerForm, forms.ModelForm):  # type: ignore[type-arg]
     aliases = AddressesField(
         label="Aliases",
         required=False,
@@ -162,7 +165,11 @@ class ProfileForm(TablerForm, forms.ModelForm[User]):
                 raise ValidationError(f"{address} belongs to another user.")
 
 
-class MailboxForm(TablerForm, forms.ModelForm[Mailbox]):
+#: Fields after whose change a pass reads something else.
+_READ = {"email_enabled", "folder_names", "sent_folder_name", "calendar_enabled", "calendar_name"}
+
+
+class MailboxForm(TablerForm, forms.ModelForm):  # type: ignore[type-arg]
     """The settings of the profile's Email Integration tab, in the manual's words (seed 001)."""
 
     class Meta:
@@ -170,6 +177,7 @@ class MailboxForm(TablerForm, forms.ModelForm[Mailbox]):
         fields = (
             "email_enabled",
             "folder_names",
+            "sent_folder_name",
             "address",
             "calendar_enabled",
             "calendar_name",
@@ -178,23 +186,32 @@ class MailboxForm(TablerForm, forms.ModelForm[Mailbox]):
         labels = {
             "email_enabled": "Enable Email Sync",
             "folder_names": "Email Folder(s)",
+            "sent_folder_name": "Sent Folder",
             "address": "User Name / Email Address",
             "calendar_enabled": "Enable Calendar Sync",
             "calendar_name": "Calendar Name",
             "days_after": "Sync Days after Today",
         }
         help_texts = {
-            "folder_names": "Recommended: leave blank for Inbox and Sent. Otherwise names separated "
-            "by “;”, the last part of the path only (CoolStuff, not Inbox/CoolStuff). When some are "
-            "named, Inbox and Sent sync only if they are named too.",
-            "address": "The mailbox to read. It may be another address than the one in your profile.",
-            "calendar_name": "Leave blank for the calendar named “Calendar”, or else the first one.",
+            "folder_names": "Recommended: leave blank for Inbox and Sent. Otherwise names "
+            "separated by “;”, the last part of the path only (CoolStuff, not Inbox/CoolStuff). "
+            "When some are named, Inbox and Sent sync only if they are named too.",
+            "sent_folder_name": "Only where sent mail is kept in a folder of another name; leave "
+            "blank for the one that your provider marks as Sent.",
+            "address": "The mailbox to read; it may be another address than the one in your "
+            "profile.",
+            "calendar_name": "Leave blank for the one named “Calendar”, or else the first one.",
             "days_after": "How far ahead calendar items are synced; 0 is today. Blank: no limit.",
         }
         widgets = {
             "folder_names": forms.TextInput(attrs={"placeholder": "Inbox and Sent"}),
             "address": forms.EmailInput(attrs={"autocomplete": "email", "autocapitalize": "none"}),
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # What is authorised as long as the field is blank.
+        self.fields["address"].widget.attrs["placeholder"] = self.instance.user.email
 
     def clean_address(self) -> str:
         address: str = self.cleaned_data["address"]
@@ -205,7 +222,7 @@ class MailboxForm(TablerForm, forms.ModelForm[Mailbox]):
 
     @property
     def changes_what_is_read(self) -> bool:
-        return bool({"email_enabled", "folder_names", "calendar_enabled"} & set(self.changed_data))
+        return bool(_READ & set(self.changed_data))
 
 
 class DisconnectForm(TablerForm, forms.Form):

@@ -8,6 +8,10 @@ from crm_sync.providers.types import AuthorisationGateway, MailGateway
 class Gateway(AuthorisationGateway, MailGateway, Protocol):
     """What connecting a mailbox and listing its folders need."""
 
+    def check(self) -> str:
+        """Whether the provider accepts our key: a sentence; raises a ProviderError."""
+        ...
+
 
 def nylas() -> Gateway:
     """Nylas with the keys of the settings."""

@@ -61,7 +61,9 @@ def rows_of(file: TextIO, columns: list[str], report: Report) -> Iterator[Row]:
         line = reader.line_num + 1
         for cells in reader:
             if len(cells) == len(header):
-                values = {n: c.strip().replace("\0", "") for n, c in zip(header, cells, strict=True)}
+                values = {
+                    n: c.strip().replace("\0", "") for n, c in zip(header, cells, strict=True)
+                }
                 yield line, values
             elif any(cell.strip() for cell in cells):
                 report.reject(line, f"It has {len(cells)} columns instead of {len(header)}.")
@@ -139,9 +141,7 @@ class _ContactChunk:
         numbers = {row["customer_number"] for _, row in rows}
         self.customers = {c.number: c for c in Customer.objects.filter(number__in=numbers)}
         names = {row["last_name"] for _, row in rows}
-        contacts = list(
-            Contact.objects.filter(customer__number__in=numbers, last_name__in=names)
-        )
+        contacts = list(Contact.objects.filter(customer__number__in=numbers, last_name__in=names))
         self.contacts = {(c.customer_id, c.first_name, c.last_name): c for c in contacts}
         of_these = ContactAddress.objects.filter(contact__in=contacts)
         self.addresses = set(of_these.values_list("contact_id", "address"))

@@ -59,9 +59,7 @@ class PassReport(Struct, frozen=True):
     error: Exception | None = None
 
 
-def run_pass(
-    sync: MailboxSync, read: Callable[[Lease], None], *, settings: Settings
-) -> PassReport:
+def run_pass(sync: MailboxSync, read: Callable[[Lease], None], *, settings: Settings) -> PassReport:
     """Claim the lease, read, and write down the outcome; no exception of `read` gets through.
 
     `read` fills the lease's result. The time is taken before the first request, so that what
@@ -119,8 +117,7 @@ def _conclude(
     """Write the evidence and give the lease back in one transaction. Raises LeaseLost."""
     with transaction.atomic():
         leases.confirm(sync, holder)
-        _keep_wishes(sync)
-        wish = sync.next_due_at
+        wish = _wish(sync)
         sync.problems = [{"name": p.name, "cause": p.cause} for p in result.problems]
         if result.is_backfilled and sync.backfilled_at is None:
             sync.backfilled_at = run.started_at
@@ -134,18 +131,19 @@ def _conclude(
             outcome = Outcome.PARTIAL if result.problems else Outcome.COMPLETE
             outcomes.note_success(sync, started_at=run.started_at, settings=settings)
             outcomes.accept_grant(sync.mailbox)
-        if wish is not None and wish > run.started_at and sync.stopped_at is None:
-            # Somebody asked for a pass while this one ran.
-            sync.next_due_at = wish
+        if wish is not None:
+            sync.next_due_at, sync.stopped_at = wish, None
         sync.save(update_fields=outcomes.EVIDENCE)
         leases.release(sync, holder)
         _finish(run, outcome, result, sync)
     return outcome
 
 
-def _keep_wishes(sync: MailboxSync) -> None:
-    """Take over what people changed on the row while the pass ran: “Sync now”, “Restart”."""
+def _wish(sync: MailboxSync) -> datetime | None:
+    """When somebody asked for the next pass (“Sync now”, a new authorisation) during this one."""
+    former = sync.next_due_at
     sync.refresh_from_db(fields=["stopped_at", "failure_count", "failure_code", "next_due_at"])
+    return sync.next_due_at if sync.next_due_at != former else None
 
 
 def _finish(run: SyncRun, outcome: str, result: PassResult, sync: MailboxSync) -> None:

@@ -18,7 +18,7 @@ _ORDERS = {
 
 
 def customer_list(user: User, *, q: str, status: str, mine: bool, sort: str) -> CustomerQuerySet:
-    """The customers that fit the filters, each with how many contacts it has and how many are mine."""
+    """The customers that fit the filters, each with its contacts counted, and those that are mine."""
     my_contacts = MyContact.objects.filter(user=user)
     customers = Customer.objects.search(q).select_related("account_manager")
     if status:
@@ -60,7 +60,7 @@ def history_of(contact: Contact) -> list[str]:
     found = []
     for relation in Contact._meta.related_objects:
         model = relation.related_model
-        if isinstance(model, str) or model._meta.app_label == Contact._meta.app_label:
+        if model._meta.app_label == Contact._meta.app_label:
             continue
         count = model._default_manager.filter(**{relation.field.name: contact}).count()
         if count:

@@ -33,9 +33,7 @@ urlpatterns = [
     path("contacts/<int:pk>/flag/", flags.contact_flag, name="contact-flag"),
     path("shutters/<slug:section>/", shutters.shutter, name="shutter"),
     path("profile/", profile.profile, name="profile"),
-    path(
-        "profile/email-integration/", email_integration.own_mailbox, name="email-integration"
-    ),
+    path("profile/email-integration/", email_integration.own_mailbox, name="email-integration"),
     path("profile/email-integration/authorise/", authorising.authorise, name="authorise"),
     path(
         "profile/email-integration/callback/",

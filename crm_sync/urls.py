@@ -1,7 +1,5 @@
 """All addresses, by room."""
 
-from importlib.util import find_spec
-
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
@@ -11,7 +9,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("admin/", admin.site.urls),
     path("", include("accounts.urls")),
+    path("emails/", include("email_sync.urls")),
+    path("integration/", include("monitor.urls")),
 ]
-for _room, _prefix in (("email_sync", "emails/"), ("monitor", "integration/")):
-    if find_spec(f"{_room}.urls"):
-        urlpatterns.append(path(_prefix, include(f"{_room}.urls")))

@@ -6,7 +6,19 @@ class EmailSyncConfig(AppConfig):
     verbose_name = "Email sync"
 
     def ready(self) -> None:
+        from accounts.sections import Section, register, register_profile_panel
         from accounts.signals import sync_wanted
+        from email_sync.queries import is_section_shown
         from email_sync.receivers import wake_worker
 
         sync_wanted.connect(wake_worker)
+        register(
+            Section(
+                key="emails",
+                title="Email Integration",
+                customer_url="email_sync:customer-emails",
+                contact_url="email_sync:contact-emails",
+                is_shown=is_section_shown,
+            )
+        )
+        register_profile_panel("email_sync:progress")

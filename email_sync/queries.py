@@ -71,7 +71,7 @@ class ThreadPage:
     page: "Page[str]"
 
 
-def thread_page(emails: EmailQuerySet, *, viewer: User, number: object) -> ThreadPage:
+def thread_page(emails: EmailQuerySet, *, viewer: User, number: str | None) -> ThreadPage:
     """One page of the conversations among these emails, the newest first.
 
     The number of queries does not grow with the number of conversations.
@@ -182,9 +182,7 @@ def unhide(email: Email, *, viewer: User) -> int:
 
 def is_section_shown(user: User) -> bool:
     """Whether pages offer this user the emails: those whose email sync is on, managers, admins."""
-    return (
-        user.is_manager or Mailbox.objects.filter(user_id=user.pk, email_enabled=True).exists()
-    )
+    return user.is_manager or Mailbox.objects.filter(user_id=user.pk, email_enabled=True).exists()
 
 
 def progress_of(mailbox: Mailbox, *, now: datetime) -> Progress | None:
@@ -195,9 +193,7 @@ def progress_of(mailbox: Mailbox, *, now: datetime) -> Progress | None:
 def progress_by_mailbox(mailboxes: Iterable[Mailbox], *, now: datetime) -> dict[int, Progress]:
     """The same for several mailboxes at once: two queries, however many there are."""
     reading = _being_read(mailboxes)
-    under_way = {
-        sync.mailbox_id: sync.mailbox for sync in reading.select_related("mailbox")
-    }
+    under_way = {sync.mailbox_id: sync.mailbox for sync in reading.select_related("mailbox")}
     folders: dict[int, list[FolderReading]] = {key: [] for key in under_way}
     for cursor in FolderCursor.objects.filter(mailbox__in=under_way):
         folders[cursor.mailbox_id].append(

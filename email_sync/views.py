@@ -13,7 +13,7 @@ from django_htmx.http import trigger_client_event
 
 from accounts.access import get_contact, get_customer, get_readable_user, viewer
 from accounts.models import Contact, Customer, Mailbox
-from crm_sync.browser import go_to
+from crm_sync.browser import go_to, is_piece
 from email_sync import queries
 from email_sync.models import Email
 from email_sync.models.emails import EmailQuerySet
@@ -49,7 +49,11 @@ def _email_list(
     request: HttpRequest, emails: EmailQuerySet, owner: Customer | Contact
 ) -> HttpResponse:
     user = viewer(request)
-    context = {"list_url": request.path, "owner": owner, "is_contact": isinstance(owner, Contact)}
+    context: dict[str, object] = {
+        "list_url": request.path,
+        "owner": owner,
+        "is_contact": isinstance(owner, Contact),
+    }
     if key := request.GET.get("thread"):
         context["emails"] = queries.whole_thread(emails, viewer=user, key=key)
         return render(request, "email_sync/thread_rows.html", context)
@@ -117,8 +121,8 @@ def restore_email(request: HttpRequest, pk: int) -> HttpResponse:
 def _changed(
     request: HttpRequest, to: str, *args: object, closes_dialog: bool = False
 ) -> HttpResponse:
-    """Tell the page that emails changed, so that its lists ask again; without htmx go on to `to`."""
-    if not request.htmx:
+    """Tell the page that emails changed, so that its lists ask again; a whole page goes to `to`."""
+    if not is_piece(request):
         return go_to(request, to, *args)
     response = render(request, "messages.html", {"is_extra": True})
     trigger_client_event(response, "emails-changed", after="swap")

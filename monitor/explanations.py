@@ -113,7 +113,9 @@ def _person(contact: Mapping[str, Any]) -> Person:
 
 
 def _mappings(found: object) -> Iterable[Mapping[str, Any]]:
-    return (entry for entry in found if isinstance(entry, Mapping)) if isinstance(found, list) else ()
+    return (
+        (entry for entry in found if isinstance(entry, Mapping)) if isinstance(found, list) else ()
+    )
 
 
 def explain(trace: Trace, *, reason: str, owner: Owner, starts: str, is_expired: bool) -> str:

@@ -1,6 +1,5 @@
 """Filters of the monitor's lists, and the settings. They validate and convert; they do not act."""
 
-from datetime import date
 from typing import Any
 
 from django import forms
@@ -9,7 +8,7 @@ from accounts import system_settings
 from accounts.rules import State
 from accounts.system_settings import LIMITS, MEANINGS, Settings
 from email_sync.models import LedgerEntry, Source
-from monitor.queries import SORTS, Group
+from monitor.queries import SORTS, Group, Narrowing
 
 Outcome = LedgerEntry.Outcome
 Reason = LedgerEntry.Reason
@@ -22,8 +21,12 @@ class MailboxFilter(forms.Form):
     """The line of filters above the mailboxes; what makes no sense in an address is ignored."""
 
     text = forms.CharField(required=False)
-    state = forms.ChoiceField(required=False, choices=[(state, state) for state in State])
-    group = forms.ChoiceField(required=False, choices=[(group, group) for group in Group])
+    state = forms.ChoiceField(
+        required=False, choices=[(state.value, state.value) for state in State]
+    )
+    group = forms.ChoiceField(
+        required=False, choices=[(group.value, group.label) for group in Group]
+    )
     sort = forms.ChoiceField(
         required=False, choices=[(sign + key, key) for key in SORTS for sign in ("", "-")]
     )
@@ -31,6 +34,10 @@ class MailboxFilter(forms.Form):
     def value(self, name: str) -> str:
         self.is_valid()
         return str(self.cleaned_data.get(name, ""))
+
+    @property
+    def is_narrowing(self) -> bool:
+        return any(self.value(name) for name in ("text", "state", "group"))
 
 
 class HistoryFilter(forms.Form):
@@ -44,15 +51,14 @@ class HistoryFilter(forms.Form):
 
     def __init__(self, *args: Any, outcome: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        reason = self.fields["reason"]
-        assert isinstance(reason, forms.ChoiceField)
         self.reasons = reasons_of(outcome)
-        reason.choices = [("", "Any reason"), *self.reasons]
+        choices = [("", "Any reason"), *self.reasons]
+        self.fields["reason"] = forms.ChoiceField(required=False, choices=choices)
 
-    def narrowing(self) -> dict[str, str | date]:
+    def narrowing(self) -> Narrowing:
         """The filters that are set and make sense."""
         self.is_valid()
-        return {name: value for name, value in self.cleaned_data.items() if value}
+        return Narrowing(**{name: value for name, value in self.cleaned_data.items() if value})
 
 
 def reasons_of(outcome: str) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from accounts.models import Mailbox, User
 from email_sync.models import LedgerEntry
@@ -43,10 +44,21 @@ class HistoryRow:
     """
 
     entry: LedgerEntry
+    is_text_readable: bool
+    owner: Owner
     reason: str
     trace: Trace
     people: tuple[Person, ...]
     linked_customers: frozenset[int]
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether there is a text that was deleted in the CRM."""
+        return self.entry.email_id is not None and not self.is_text_readable
+
+    @property
+    def further_recipients(self) -> list[str]:
+        return [*self.entry.to[1:], *self.entry.cc]
 
 
 def history_rows(
@@ -55,7 +67,7 @@ def history_rows(
     """The entries with their explanations: one query for all of them."""
     called = Owner.called(owner.first_name or owner.display_name, is_reader=owner == viewer)
     start = mailbox.sync_from if mailbox else None
-    starts = f"{timezone.localtime(start):%-d %b %Y}" if start else ""
+    starts = date_format(timezone.localtime(start), "j M Y") if start else ""
     traces = [read_trace(entry.trace, reason=entry.reason) for entry in entries]
     named = {
         person.customer_id
@@ -67,6 +79,9 @@ def history_rows(
     return [
         HistoryRow(
             entry=entry,
+            # Annotated by queries.history, which the type checker cannot know.
+            is_text_readable=bool(getattr(entry, "is_text_readable", False)),
+            owner=called,
             reason=explain(
                 trace,
                 reason=entry.reason,

@@ -1,4 +1,4 @@
-"""What the monitor's screens show, from rows: never from logs, the queue, or by counting the ledger."""
+"""What the monitor shows, from rows: never from logs or the queue, nor by counting the ledger."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +12,7 @@ from django.db.models.functions import Cast
 from accounts.models import Customer, Mailbox, MailboxSync, User
 from accounts.outcomes import state_of
 from accounts.rules import State
+from accounts.states import appearance
 from email_sync.models import DailyCount, Email, LedgerEntry
 from email_sync.models.ledger import DailyCountQuerySet, LedgerQuerySet
 from email_sync.progress import Progress
@@ -22,13 +23,25 @@ Outcome = LedgerEntry.Outcome
 
 # --- mailboxes -----------------------------------------------------------------------------------
 class Group(StrEnum):
-    """What an admin does about a mailbox, coarser than its state."""
+    """What an admin does about a mailbox, coarser than its state; with one of Tabler's colours."""
 
-    HEALTHY = "healthy"
-    REAUTHORISE = "re-authorise"
-    ATTENTION = "attention"
-    BEHIND = "behind"
-    NEVER = "never-connected"
+    colour: str
+
+    HEALTHY = "healthy", "green"
+    REAUTHORISE = "re-authorise", "red"
+    ATTENTION = "needs-attention", "yellow"
+    BEHIND = "behind", "orange"
+    NEVER = "never-connected", "secondary"
+
+    def __new__(cls, value: str, colour: str) -> "Group":
+        group = str.__new__(cls, value)
+        group._value_ = value
+        group.colour = colour
+        return group
+
+    @property
+    def label(self) -> str:
+        return "re-authorise" if self is Group.REAUTHORISE else self.replace("-", " ")
 
 
 _REAUTHORISE = {State.INVALID, State.INVALID_CREDENTIALS}
@@ -47,6 +60,12 @@ class Side:
     cause: str = ""
 
     @property
+    def explanation(self) -> str:
+        """Beside a state that is not a healthy one: the cause, else what the state means."""
+        is_healthy = self.state not in _REAUTHORISE | _ATTENTION | {State.NOT_CONNECTED}
+        return "" if is_healthy else self.cause or appearance(self.state).sentence
+
+    @property
     def last_success_at(self) -> datetime | None:
         return self.sync.last_success_at if self.sync else None
 
@@ -59,7 +78,7 @@ class Side:
 
 @dataclass
 class MailboxRow:
-    """One line of the monitor. The state is that of email where email is on, else the calendar's."""
+    """One line of the monitor. `main` is the email side where email is on, else the calendar's."""
 
     mailbox: Mailbox
     email: Side
@@ -78,8 +97,17 @@ class MailboxRow:
         return self.email if self.email.is_enabled else self.calendar
 
     @property
+    def states(self) -> set[State]:
+        """Of the sides that are switched on."""
+        return {side.state for side in (self.email, self.calendar) if side.is_enabled}
+
+    @property
+    def is_stopped(self) -> bool:
+        return State.STOPPED in self.states
+
+    @property
     def group(self) -> Group:
-        states = {side.state for side in (self.email, self.calendar) if side.is_enabled}
+        states = self.states
         if State.NOT_CONNECTED in states:
             return Group.NEVER
         if states & _REAUTHORISE:
@@ -106,7 +134,9 @@ def mailbox_row(user: User, *, now: datetime, interval: int) -> MailboxRow | Non
     if mailbox is None:
         return None
     row = _row(mailbox, now=now, interval=interval)
-    row.today = _counts(DailyCount.objects.filter(user=user, day=today(now))).get(user.pk, row.today)
+    row.today = _counts(DailyCount.objects.filter(user=user, day=today(now))).get(
+        user.pk, row.today
+    )
     complete([row], now=now)
     return row
 
@@ -200,7 +230,6 @@ def _counts(counts: DailyCountQuerySet) -> dict[int, Counter[str]]:
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _SORT_KEYS: dict[str, Callable[[MailboxRow], object]] = {
     "user": lambda row: (row.user.last_name.casefold(), row.user.first_name.casefold()),
-    "address": lambda row: row.mailbox.address,
     "state": lambda row: row.main.state,
     "authorised": lambda row: row.mailbox.authorised_at or _EARLIEST,
     "last": lambda row: row.main.last_success_at or _EARLIEST,
@@ -217,15 +246,13 @@ def sorted_rows(rows: Iterable[MailboxRow], order: str) -> list[MailboxRow]:
     return sorted(rows, key=key, reverse=order.startswith("-"))  # type: ignore[arg-type]
 
 
-def narrowed(
-    rows: Iterable[MailboxRow], *, text: str, state: str, group: str
-) -> list[MailboxRow]:
+def narrowed(rows: Iterable[MailboxRow], *, text: str, state: str, group: str) -> list[MailboxRow]:
     """The rows whose user or address contain every word, in that state and group ("" for any)."""
     words = text.casefold().split()
     return [
         row
         for row in rows
-        if (not state or state in {row.main.state, row.calendar.state})
+        if (not state or state in row.states)
         and (not group or row.group == group)
         and all(word in _searched(row) for word in words)
     ]
@@ -259,29 +286,31 @@ def outcome_counts(user: User) -> Counter[str]:
     return _counts(DailyCount.objects.filter(user=user)).get(user.pk, Counter())
 
 
-def filtered(
-    entries: LedgerQuerySet,
-    *,
-    text: str = "",
-    since: date | None = None,
-    until: date | None = None,
-    source: str = "",
-    reason: str = "",
-    zone: tzinfo = UTC,
-) -> LedgerQuerySet:
-    """Every word in the subject or an address; days, both included, are days in the zone."""
-    if since:
-        entries = entries.filter(sent_at__gte=datetime.combine(since, time.min, zone))
-    if until:
-        end = datetime.combine(until + timedelta(days=1), time.min, zone)
+@dataclass(frozen=True)
+class Narrowing:
+    """What a history is narrowed to. Every word of the text is in the subject or an address."""
+
+    text: str = ""
+    since: date | None = None
+    until: date | None = None
+    source: str = ""
+    reason: str = ""
+
+
+def filtered(entries: LedgerQuerySet, by: Narrowing, *, zone: tzinfo) -> LedgerQuerySet:
+    """The days, both included, are days in the zone."""
+    if by.since:
+        entries = entries.filter(sent_at__gte=datetime.combine(by.since, time.min, zone))
+    if by.until:
+        end = datetime.combine(by.until + timedelta(days=1), time.min, zone)
         entries = entries.filter(sent_at__lt=end)
-    if source:
-        entries = entries.filter(source=source)
-    if reason:
-        entries = entries.filter(reason=reason)
-    if text:
+    if by.source:
+        entries = entries.filter(source=by.source)
+    if by.reason:
+        entries = entries.filter(reason=by.reason)
+    if by.text:
         entries = entries.alias(to_text=Cast("to", TextField()), cc_text=Cast("cc", TextField()))
-    for word in text.split():
+    for word in by.text.split():
         entries = entries.filter(
             Q(subject__icontains=word)
             | Q(from_address__icontains=word)

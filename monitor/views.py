@@ -13,7 +13,8 @@ from accounts import gateway, system_settings
 from accounts.access import admin_required, get_readable_user, viewer
 from accounts.connecting import want_sync
 from accounts.models import Mailbox
-from crm_sync.browser import go_to
+from accounts.states import APPEARANCES
+from crm_sync.browser import go_to, is_piece
 from crm_sync.providers.errors import ProviderError
 from monitor import queries
 from monitor.forms import COMFORTABLE_INTERVAL, HistoryFilter, MailboxFilter, SettingsForm
@@ -38,17 +39,24 @@ def mailboxes(request: HttpRequest) -> HttpResponse:
         group=filters.value("group"),
     )
     page = Paginator(found, MAILBOXES_PER_PAGE).get_page(request.GET.get("page"))
-    queries.complete(page.object_list, now=now)
+    queries.complete(list(page), now=now)
     context = {
         "page": page,
         "summary": summary,
+        "groups": [(group, summary.groups[group]) for group in queries.Group],
         "filters": filters,
+        "is_narrowed": filters.is_narrowing,
         "settings": current,
         "now": now,
+        "appearances": APPEARANCES,
     }
-    is_list_only = request.htmx and request.htmx.target == "mailboxes"
-    name = "mailbox_list" if is_list_only else "mailboxes"
+    name = "mailbox_list" if _is_wanted_alone(request, "mailboxes") else "mailboxes"
     return render(request, f"monitor/{name}.html", context)
+
+
+def _is_wanted_alone(request: HttpRequest, piece: str) -> bool:
+    """Whether htmx asks for the piece with this id and not for the page or dialog around it."""
+    return request.headers.get("HX-Target") == piece
 
 
 @admin_required
@@ -62,7 +70,7 @@ def sync_now(request: HttpRequest, pk: int) -> HttpResponse:
     else:
         name = mailbox.user.display_name
         messages.error(request, f"{mailbox} cannot be read: ask {name} to authorise it first.")
-    if not request.htmx:
+    if not is_piece(request):
         return go_to(request, "monitor:mailboxes")
     now, current = timezone.now(), system_settings.current()
     row = queries.mailbox_row(mailbox.user, now=now, interval=current.interval)
@@ -82,10 +90,12 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
     filters = HistoryFilter(request.GET, outcome=outcome)
     narrowing = filters.narrowing()
     entries = queries.filtered(
-        queries.history(owner, user).filter(outcome=outcome), zone=user.zone, **narrowing
+        queries.history(owner, user).filter(outcome=outcome), narrowing, zone=user.zone
     )
     page = queries.history_page(entries, after=request.GET.get("after", ""))
-    row = queries.mailbox_row(owner, now=timezone.now())
+    row = queries.mailbox_row(
+        owner, now=timezone.now(), interval=system_settings.current().interval
+    )
     mailbox = row.mailbox if row else None
     context = {
         "owner": owner,
@@ -93,12 +103,11 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
         "tabs": shown_tabs,
         "outcome": outcome,
         "filters": filters,
-        "is_narrowed": bool(narrowing),
+        "is_narrowed": narrowing != queries.Narrowing(),
         "rows": history_rows(page.entries, owner=owner, viewer=user, mailbox=mailbox),
         "older": page.older,
     }
-    is_more_only = request.htmx and request.htmx.target == "history-more"
-    name = "history_rows" if is_more_only else "history"
+    name = "history_rows" if _is_wanted_alone(request, "history-more") else "history"
     return render(request, f"monitor/{name}.html", context)
 
 

@@ -1,1 +1,4 @@
-"""A local stand-in for the Nylas v3 HTTP API, with invented people. Imports nothing of the product."""
+"""A local stand-in for the Nylas v3 HTTP API, all people invented.
+
+Imports nothing of the product.
+"""

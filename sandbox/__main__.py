@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import socket
 import sys
 import time
@@ -73,6 +74,13 @@ def open_world(options: argparse.Namespace) -> Sandbox:
     return sandbox
 
 
+class _Quiet(logging.Filter):
+    """Lets the server's errors through, except that it was told to stop."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("Cancel ")
+
+
 def serve(sandbox: Sandbox, options: argparse.Namespace) -> None:
     listener = socket.create_server((options.host, options.port), backlog=512)
     port = listener.getsockname()[1]
@@ -84,6 +92,7 @@ def serve(sandbox: Sandbox, options: argparse.Namespace) -> None:
         # A client hanging in a fault must not keep the process alive.
         timeout_graceful_shutdown=0,
     )
+    logging.getLogger("uvicorn.error").addFilter(_Quiet())
     server = uvicorn.Server(config)
     world = sandbox.world
     print(

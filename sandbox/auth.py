@@ -24,13 +24,13 @@ TOKEN_LIFETIME = 3_600
 STATE_LIMIT = 256
 SHOWN_PERSONAS = 30
 
-AUTH_QUERY: parameters.Spec = {
-    name: parameters.text
-    for name in (
+AUTH_QUERY: parameters.Spec = dict.fromkeys(
+    (
         "client_id", "redirect_uri", "response_type", "provider", "scope", "state", "login_hint",
         "code_challenge", "code_challenge_method", "credential_id", "options",
-    )
-} | {
+    ),
+    parameters.text,
+) | {
     "prompt": parameters.one_of(
         "select_provider", "detect", "select_provider,detect", "detect,select_provider"
     ),
@@ -40,7 +40,7 @@ AUTH_QUERY: parameters.Spec = {
 
 
 class Code(msgspec.Struct):
-    """A code on its way to the token endpoint. Lost with the process, like any short-lived thing."""
+    """A code on its way to the token endpoint; lost with the process."""
 
     index: int
     redirect_uri: str
@@ -313,7 +313,7 @@ def token_info(call: Call) -> Answer:
             "email": grant.email,
             "iat": expires_at - TOKEN_LIFETIME,
             "exp": expires_at,
-        }  # fmt: skip
+        }
     )
 
 

@@ -48,10 +48,10 @@ def _lines(mail: Mail) -> list[str]:
         first, second = noise % len(sentences), (noise >> 8) % len(sentences)
         return [sentences[first], sentences[second], mail.sender[0]["name"].split()[0]]
     language = mail.language
-    sentences = people.SENTENCES[language]
+    phrases = people.SENTENCES[language]
     to_name = mail.to[0]["name"] if mail.to else ""
     count = 2 + (noise >> 4) % 3
-    chosen = [sentences[mix(noise + n) % len(sentences)] for n in range(count)]
+    chosen = [phrases[mix(noise + n) % len(phrases)] for n in range(count)]
     return [
         people.GREETING[language].format(x=to_name),
         " ".join(dict.fromkeys(chosen)),

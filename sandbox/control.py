@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from sandbox import happenings, messages, pages
+from sandbox import calendars, happenings, messages, pages
 from sandbox.errors import ApiError, bad_request, not_found
 from sandbox.faults import KINDS, Fault
 from sandbox.mailboxes import Mailbox
@@ -37,7 +37,7 @@ class Deliver(msgspec.Struct, forbid_unknown_fields=True):
     folder: str | list[str] = "inbox"
     date: int | None = None
     # Missing: one is made up. None: the message has none.
-    message_id: str | None | msgspec.UnsetType = msgspec.UNSET
+    message_id: str | msgspec.UnsetType | None = msgspec.UNSET
     headers: dict[str, str] = {}
     draft: bool = False
     unread: bool = True
@@ -62,6 +62,24 @@ class AddFault(msgspec.Struct, forbid_unknown_fields=True):
     retry_after: int | None = None
     delay: float | None = None
     mailbox: str | None = None
+    after: bool = False
+
+
+class MakeEvent(msgspec.Struct, forbid_unknown_fields=True):
+    """An event as if made in the mail app, or an invitation where somebody else organises it."""
+
+    mailbox: str
+    event: calendars.EventBody
+    organizer: Party | None = None
+    calendar_id: str = "primary"
+
+
+class OfEvent(msgspec.Struct, forbid_unknown_fields=True):
+    mailbox: str
+    id: str
+    event: calendars.EventBody | None = None
+    participant: str | None = None
+    status: str | None = None
 
 
 class WebhookSettings(msgspec.Struct, forbid_unknown_fields=True):
@@ -136,7 +154,7 @@ def deliver(sandbox: Sandbox, wish: Deliver) -> dict[str, Any]:
                 **attachment,
             }
             for n, attachment in enumerate(wish.attachments)
-        ),  # fmt: skip
+        ),
     )
     happenings.store(sandbox, mailbox, mail)
     return {**_identity(mailbox, mail), "folders": mail.folders, "date": mail.date}
@@ -272,7 +290,53 @@ def add_fault(wish: AddFault) -> Fault:
     except re.error as error:
         raise bad_request(f"path is not a regular expression: {error}") from error
     mailbox = wish.mailbox.casefold() if wish.mailbox else None
-    return Fault(wish.kind, wish.path, wish.times, mailbox, wish.retry_after, wish.delay)
+    return Fault(
+        wish.kind, wish.path, wish.times, mailbox, wish.retry_after, wish.delay, wish.after
+    )
+
+
+def _find_event(sandbox: Sandbox, wish: OfEvent) -> tuple[int, dict[str, Any]]:
+    index = find_mailbox(sandbox, wish.mailbox).index
+    event = sandbox.agenda(index).find(wish.id)
+    if event is None:
+        raise not_found(f"no event {wish.id!r} in this mailbox")
+    return index, event
+
+
+def make_event(sandbox: Sandbox, wish: MakeEvent) -> dict[str, Any]:
+    index = find_mailbox(sandbox, wish.mailbox).index
+    calendar = sandbox.agenda(index).find_calendar(wish.calendar_id)
+    if calendar is None:
+        raise not_found(f"no calendar {wish.calendar_id!r}")
+    organizer = _fill_parties([wish.organizer])[0] if wish.organizer else None
+    event = calendars.new_event(sandbox, index, calendar["id"], wish.event, organizer)
+    event["read_only"] = organizer is not None
+    calendars.store_event(sandbox, index, event)
+    return event
+
+
+def change_event(sandbox: Sandbox, wish: OfEvent) -> dict[str, Any]:
+    """Edit an event, whoever organises it; or let a participant answer."""
+    index, event = _find_event(sandbox, wish)
+    if wish.participant is not None:
+        status = wish.status or "yes"
+        calendars.answer_invitation(sandbox, index, event, wish.participant, status)
+    values = calendars.event_values(sandbox.agenda(index), wish.event) if wish.event else {}
+    if wish.status is not None and wish.participant is None:
+        if wish.status not in ("confirmed", "cancelled", "maybe"):
+            raise bad_request("status must be confirmed, cancelled or maybe")
+        values["status"] = wish.status
+    if values:
+        changed = {**event, **values, "updated_at": sandbox.now()}
+        calendars.store_event(sandbox, index, changed)
+    return sandbox.agenda(index).find(wish.id) or {}
+
+
+def delete_event(sandbox: Sandbox, wish: OfEvent) -> dict[str, Any]:
+    index, event = _find_event(sandbox, wish)
+    calendars.drop_event(sandbox, index, event)
+    left = sandbox.agenda(index).find(wish.id)
+    return {"id": wish.id, "status": left["status"] if left else "gone"}
 
 
 # --- over JSON ------------------------------------------------------------------------------------
@@ -438,5 +502,8 @@ ROUTES: list[Route] = [
     _switch("/sandbox/delete", OfMessage, delete),
     _switch("/sandbox/expire", OfMailbox, expire),
     _switch("/sandbox/grant", OfMailbox, make_grant),
+    _switch("/sandbox/event", MakeEvent, make_event),
+    _switch("/sandbox/event-change", OfEvent, change_event),
+    _switch("/sandbox/event-delete", OfEvent, delete_event),
     Route("/sandbox/page/{action}", page_switch, methods=["POST"]),
 ]

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections import Counter, deque
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -37,6 +38,7 @@ class Fault(msgspec.Struct):
     mailbox: str | None = None
     retry_after: int | None = None
     delay: float | None = None
+    after: bool = False  # the request is carried out first; only its answer is lost
     used: int = 0
 
     def is_for(self, path: str, mailbox: str | None) -> bool:
@@ -172,6 +174,8 @@ class Gate:
         return grant.email if grant else None
 
     async def _go_wrong(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        if fault.after:
+            await self.app(scope, receive, _nowhere)
         delay = fault.delay if fault.delay is not None else DEFAULT_DELAYS.get(fault.kind, 0.0)
         if delay:
             await asyncio.sleep(delay)
@@ -218,9 +222,11 @@ class Gate:
         await send({"type": "http.response.body", "body": content})
 
 
-def _with_repeated_cursor(content: bytes, query: bytes) -> bytes:
-    from urllib.parse import parse_qs
+async def _nowhere(message: Message) -> None:
+    """Where the answer goes that nobody gets."""
 
+
+def _with_repeated_cursor(content: bytes, query: bytes) -> bytes:
     answer = msgspec.json.decode(content)
     answer["next_cursor"] = parse_qs(query.decode("latin-1"))["page_token"][0]
     return msgspec.json.encode(answer)

@@ -1,8 +1,8 @@
-"""One mailbox as it stands now: the generated messages with everything laid over them that happened.
+"""One mailbox as it stands now: the generated messages and, over them, what happened.
 
-Deliveries and changes live in plain dictionaries per mailbox; a mailbox nobody touched owns nothing.
-Messages are ordered newest first by the key (-date, uid); a delivered message's uid lies above all
-generated ones. Cursors are keys, so a delivery between two pages moves nothing.
+Deliveries and changes live in dictionaries per mailbox; a mailbox nobody touched owns nothing.
+Messages are ordered newest first by the key (-date, uid); the uid of a delivered message lies above
+all generated ones. Cursors are keys, so a delivery between two pages moves nothing.
 """
 
 from __future__ import annotations
@@ -309,7 +309,7 @@ class Mailbox:
     def _first_older(self, moment: int) -> int:
         return self.world.first_not_newer(self.index, moment - 1)
 
-    # --- what happens (called only when a recorded change is applied) -------------------------------
+    # --- what happens: called only when a recorded operation is applied ------------------------
 
     def put(self, mail: Mail) -> None:
         """Add a delivered message, or replace it (a draft that was edited)."""

@@ -133,9 +133,12 @@ def _in_thread(mailbox: Mailbox, params: dict[str, Any], first: Key | None) -> I
     for mail in mailbox.members(thread) if thread is not None else []:
         if first is not None and (-mail.date, mail.uid) <= first:
             continue
-        if (after is None or mail.date > after) and (before is None or mail.date < before):
-            if folder is None or folder in mail.folders:
-                yield mail
+        if (
+            (after is None or mail.date > after)
+            and (before is None or mail.date < before)
+            and (folder is None or folder in mail.folders)
+        ):
+            yield mail
 
 
 def matching(mailbox: Mailbox, params: dict[str, Any], first: Key | None) -> Iterator[Mail]:

@@ -67,7 +67,6 @@ class Outgoing(msgspec.Struct, forbid_unknown_fields=True):
     custom_headers: list[CustomHeader] = []
     metadata: dict[str, str] | None = None
     is_plaintext: bool = False
-    message_id: str | None = msgspec.field(name="\x00message_id", default=None)  # raw MIME only
 
 
 def _parties(addresses: list[Address]) -> list[Party]:
@@ -80,13 +79,14 @@ def _parties(addresses: list[Address]) -> list[Party]:
 # --- reading the request --------------------------------------------------------------------------
 
 
-async def _read(call: Call) -> Outgoing:
+async def _read(call: Call) -> tuple[Outgoing, str | None]:
+    """What to send; and the Message-ID, where raw MIME brings one."""
     content_type = call.request.headers.get("content-type", "")
     if not content_type.startswith("multipart/form-data"):
         wish = call.read(Outgoing)
         if sum(_size(attachment) for attachment in wish.attachments) >= JSON_LIMIT:
             raise bad_request("attachments of 3 MB and more must be sent as multipart/form-data")
-        return wish
+        return wish, None
     form = await call.request.form()
     if call.params.get("type") == "mime":
         return _from_mime(await _part(form.get("mime")))
@@ -105,7 +105,7 @@ async def _read(call: Call) -> Outgoing:
                     content_id=None if name.startswith("file") else name,
                 )
             )
-    return wish
+    return wish, None
 
 
 async def _part(part: Any) -> bytes:
@@ -123,7 +123,7 @@ def _size(attachment: OutgoingAttachment) -> int:
         raise bad_request(f"attachment {attachment.filename!r} is not base64") from error
 
 
-def _from_mime(raw: bytes) -> Outgoing:
+def _from_mime(raw: bytes) -> tuple[Outgoing, str | None]:
     parsed = email.message_from_bytes(raw, policy=email.policy.default)
 
     def addresses(name: str) -> list[Address]:
@@ -131,7 +131,7 @@ def _from_mime(raw: bytes) -> Outgoing:
         return [Address(address, shown) for shown, address in pairs if address]
 
     text = parsed.get_body(("html", "plain"))
-    return Outgoing(
+    wish = Outgoing(
         to=addresses("to"),
         cc=addresses("cc"),
         bcc=addresses("bcc"),
@@ -139,16 +139,14 @@ def _from_mime(raw: bytes) -> Outgoing:
         subject=str(parsed.get("subject", "")),
         body=text.get_content() if text is not None else "",
         is_plaintext=text is None or text.get_content_type() == "text/plain",
-        message_id=str(parsed["message-id"]) if parsed["message-id"] else None,
     )
+    return wish, str(parsed["message-id"]) if parsed["message-id"] else None
 
 
 # --- writing the messages -------------------------------------------------------------------------
 
 
-def _compose(
-    call: Call, wish: Outgoing, *, is_draft: bool, uid: int | None = None, date: int | None = None
-) -> Mail:
+def _compose(call: Call, wish: Outgoing, *, is_draft: bool, message_id: str | None = None) -> Mail:
     """The sender's own copy: in Sent, or in Drafts."""
     mailbox = call.mailbox
     persona = mailbox.persona
@@ -162,7 +160,7 @@ def _compose(
     if wish.reply_to_message_id and parent is None:
         raise bad_request("reply_to_message_id: no such message")
     folder = mailbox.folder_of_role("drafts" if is_draft else "sent")
-    own_uid = mailbox.next_uid if uid is None else uid
+    own_uid = mailbox.next_uid
     references = (*parent.references, parent.message_id) if parent and parent.message_id else ()
     return happenings.compose(
         mailbox,
@@ -175,9 +173,9 @@ def _compose(
         subject=wish.subject,
         body=wish.body,
         is_html=not wish.is_plaintext,
-        date=call.sandbox.now() if date is None else date,
+        date=call.sandbox.now(),
         folders=(folder,) if folder else (),
-        message_id=wish.message_id or happenings.new_message_id(me[0]["email"].rpartition("@")[2]),
+        message_id=message_id or happenings.new_message_id(me[0]["email"].rpartition("@")[2]),
         in_reply_to=parent.message_id if parent else None,
         references=references,
         is_draft=is_draft,
@@ -240,11 +238,17 @@ def _copies(call: Call, sent: Mail) -> list[tuple[Mailbox, Mail]]:
     return copies
 
 
-def _send(call: Call, wish: Outgoing, *more: dict[str, Any], draft: Mail | None = None) -> Mail:
+def _send(
+    call: Call,
+    wish: Outgoing,
+    *more: dict[str, Any],
+    message_id: str | None,
+    draft: Mail | None = None,
+) -> Mail:
     """Put it into Sent and into the mailboxes it goes to, in one step of the log."""
     if not wish.to:
         raise bad_request("to is required")
-    sent = _compose(call, wish, is_draft=False)
+    sent = _compose(call, wish, is_draft=False, message_id=message_id)
     copies = _copies(call, sent)
     operations = [
         happenings.mail_operation(call.mailbox, sent),
@@ -282,17 +286,17 @@ async def send_message(call: Call) -> Answer:
             )
         headers = {"Idempotent-Response": "true"}
         return Response(cached.body, cached.status, headers, media_type="application/json")
-    wish = await _read(call)
+    wish, message_id = await _read(call)
     if wish.send_at is not None:
         raise bad_request("send_at: scheduled sending is not modelled by the sandbox")
     if not key:
-        return _sent_answer(call, _send(call, wish))
+        return _sent_answer(call, _send(call, wish, message_id=message_id))
     # The answer is recorded with the message itself, so that no crash can part them.
-    preview = _compose(call, wish, is_draft=False)
-    wish.message_id = preview.message_id
+    preview = _compose(call, wish, is_draft=False, message_id=message_id)
     body = msgspec.json.encode(_sent_answer(call, preview)).decode()
     answer = CachedSend(fingerprint, 200, body, call.sandbox.now())
-    _send(call, wish, {"op": "sent", "key": cache_key, "answer": msgspec.to_builtins(answer)})
+    record = {"op": "sent", "key": cache_key, "answer": msgspec.to_builtins(answer)}
+    _send(call, wish, record, message_id=preview.message_id)
     return Response(body, media_type="application/json")
 
 
@@ -342,13 +346,14 @@ def get_draft(call: Call) -> Answer:
 
 
 async def create_draft(call: Call) -> Answer:
-    draft = _compose(call, await _read(call), is_draft=True)
+    wish, _ = await _read(call)
+    draft = _compose(call, wish, is_draft=True)
     happenings.store(call.sandbox, call.mailbox, draft)
     return call.one(_draft_data(call, draft))
 
 
 async def update_draft(call: Call) -> Answer:
-    old, wish = _found_draft(call), await _read(call)
+    old, (wish, _) = _found_draft(call), await _read(call)
     new = _compose(call, wish, is_draft=True)
     # Omitted fields keep what they were; which were sent is only in the raw body.
     given = _given(call)
@@ -386,9 +391,8 @@ def send_draft(call: Call) -> Answer:
         bcc=[Address(p["email"], p.get("name", "")) for p in draft.bcc],
         subject=draft.subject,
         body=rendered["body"],
-        message_id=draft.message_id,
     )
-    sent = _send(call, wish, draft=draft)
+    sent = _send(call, wish, message_id=draft.message_id, draft=draft)
     return _sent_answer(call, sent)
 
 

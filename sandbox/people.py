@@ -143,41 +143,68 @@ CONTACT_NAMES: tuple[ContactName, ...] = (
 # Subjects of a conversation with a customer; "{c}" is the company, "{n}" a number.
 SUBJECTS: dict[str, tuple[str, ...]] = {
     "en": (
-        "Q3 media plan", "Offer {n}", "Insertion order {n}", "Logo files for {c}",
-        "Artwork deadline for issue {n}", "Invoice {n} – a question", "Spring campaign for {c}",
-        "Banner sizes", "Proof of the double page", "Rates for the weekend edition",
-        "Thursday's call", "Renewal of our package", "Circulation figures", "Change of dates",
-        "Radio spots, week {n}", "New contact person at {c}",
+        "Q3 media plan",
+        "Offer {n}",
+        "Insertion order {n}",
+        "Logo files for {c}",
+        "Artwork deadline for issue {n}",
+        "Invoice {n} – a question",
+        "Spring campaign for {c}",
+        "Banner sizes",
+        "Proof of the double page",
+        "Rates for the weekend edition",
+        "Thursday's call",
+        "Renewal of our package",
+        "Circulation figures",
+        "Change of dates",
+        "Radio spots, week {n}",
+        "New contact person at {c}",
     ),
     "de": (
-        "Mediaplan für das dritte Quartal", "Angebot {n}", "Druckfreigabe für die Beilage",
-        "Rückfrage zur Rechnung {n}", "Änderung der Anzeige für {c}", "Terminvorschläge nächste Woche",
+        "Mediaplan für das dritte Quartal",
+        "Angebot {n}",
+        "Druckfreigabe für die Beilage",
+        "Rückfrage zur Rechnung {n}",
+        "Änderung der Anzeige für {c}",
+        "Terminvorschläge nächste Woche",
     ),
     "fr": (
-        "Devis n° {n}", "Visuels pour la campagne d'été", "Réservation de l'espace page {n}",
-        "Réunion de jeudi", "Une question sur la facture {n}",
+        "Devis n° {n}",
+        "Visuels pour la campagne d'été",
+        "Réservation de l'espace page {n}",
+        "Réunion de jeudi",
+        "Une question sur la facture {n}",
     ),
     "pl": (
-        "Oferta nr {n}", "Materiały do kampanii {c}", "Pytanie o fakturę {n}",
+        "Oferta nr {n}",
+        "Materiały do kampanii {c}",
+        "Pytanie o fakturę {n}",
         "Termin nadesłania projektu graficznego",
     ),
     "ru": (
-        "Медиаплан на третий квартал", "Счёт № {n}", "Макет для весенней кампании",
+        "Медиаплан на третий квартал",
+        "Счёт № {n}",
+        "Макет для весенней кампании",
         "Вопрос о размещении на развороте",
     ),
     "ja": (
-        "第3四半期の広告プランについて", "お見積り {n} の件", "原稿締切のご確認",
-        "来週の打ち合わせについて", "請求書 {n} のご質問",
+        "第3四半期の広告プランについて",
+        "お見積り {n} の件",
+        "原稿締切のご確認",
+        "来週の打ち合わせについて",
+        "請求書 {n} のご質問",
     ),
     "zh": ("关于第三季度的广告计划", "报价单 {n}", "海报设计稿请确认"),
     "ko": ("3분기 광고 계획 문의", "견적서 {n} 관련", "시안 확인 부탁드립니다"),
     "ar": ("خطة الإعلانات للربع الثالث", "عرض السعر {n}", "ملفات الشعار"),
-}  # fmt: skip
+}
 
 SENTENCES: dict[str, tuple[str, ...]] = {
     "en": (
-        "Thank you for the quick answer.", "I have attached the latest version.",
-        "Could you confirm the dates by Friday?", "The budget is fine on our side.",
+        "Thank you for the quick answer.",
+        "I have attached the latest version.",
+        "Could you confirm the dates by Friday?",
+        "The budget is fine on our side.",
         "Our designer will send the files tomorrow morning.",
         "We would like to move the start by one week.",
         "Please send the rates for two full pages as well.",
@@ -190,42 +217,69 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "The invoice should go to our new address.",
     ),
     "de": (
-        "Vielen Dank für die schnelle Rückmeldung.", "Anbei finden Sie die aktuelle Fassung.",
-        "Können Sie uns die Termine bis Freitag bestätigen?", "Das Budget ist freigegeben.",
+        "Vielen Dank für die schnelle Rückmeldung.",
+        "Anbei finden Sie die aktuelle Fassung.",
+        "Können Sie uns die Termine bis Freitag bestätigen?",
+        "Das Budget ist freigegeben.",
         "Bitte schicken Sie uns auch den Preis für zwei ganze Seiten.",
         "Wir würden den Start gern um eine Woche verschieben.",
     ),
     "fr": (
-        "Merci pour votre réponse rapide.", "Vous trouverez ci-joint la dernière version.",
-        "Pourriez-vous confirmer les dates avant vendredi ?", "Le budget nous convient.",
+        "Merci pour votre réponse rapide.",
+        "Vous trouverez ci-joint la dernière version.",
+        "Pourriez-vous confirmer les dates avant vendredi ?",
+        "Le budget nous convient.",
         "Nous aimerions décaler le début d'une semaine.",
     ),
     "pl": (
-        "Dziękuję za szybką odpowiedź.", "W załączniku najnowsza wersja.",
-        "Czy mogą Państwo potwierdzić terminy do piątku?", "Budżet jest zatwierdzony.",
+        "Dziękuję za szybką odpowiedź.",
+        "W załączniku najnowsza wersja.",
+        "Czy mogą Państwo potwierdzić terminy do piątku?",
+        "Budżet jest zatwierdzony.",
     ),
     "ru": (
-        "Спасибо за быстрый ответ.", "Во вложении последняя версия макета.",
-        "Подтвердите, пожалуйста, даты до пятницы.", "Бюджет согласован.",
+        "Спасибо за быстрый ответ.",
+        "Во вложении последняя версия макета.",
+        "Подтвердите, пожалуйста, даты до пятницы.",
+        "Бюджет согласован.",
     ),
     "ja": (
-        "早速のご返信ありがとうございます。", "最新版を添付いたします。",
-        "金曜日までに日程をご確認いただけますでしょうか。", "予算は承認されました。",
+        "早速のご返信ありがとうございます。",
+        "最新版を添付いたします。",
+        "金曜日までに日程をご確認いただけますでしょうか。",
+        "予算は承認されました。",
     ),
     "zh": ("感谢您的快速回复。", "附件是最新版本。", "请在周五之前确认日期。", "预算已经批准。"),
     "ko": ("빠른 답변 감사합니다.", "최신 버전을 첨부합니다.", "금요일까지 일정을 확인해 주세요."),
-    "ar": ("شكرا على الرد السريع.", "تجدون النسخة الأخيرة في المرفقات.", "نرجو تأكيد المواعيد قبل يوم الجمعة."),
-}  # fmt: skip
+    "ar": (
+        "شكرا على الرد السريع.",
+        "تجدون النسخة الأخيرة في المرفقات.",
+        "نرجو تأكيد المواعيد قبل يوم الجمعة.",
+    ),
+}
 
 GREETING = {
-    "en": "Hello {x},", "de": "Guten Tag {x},", "fr": "Bonjour {x},", "pl": "Dzień dobry {x},",
-    "ru": "Здравствуйте, {x}!", "ja": "{x} 様", "zh": "{x}，您好：", "ko": "{x} 님께,", "ar": "مرحبا {x}،",
-}  # fmt: skip
+    "en": "Hello {x},",
+    "de": "Guten Tag {x},",
+    "fr": "Bonjour {x},",
+    "pl": "Dzień dobry {x},",
+    "ru": "Здравствуйте, {x}!",
+    "ja": "{x} 様",
+    "zh": "{x}，您好：",
+    "ko": "{x} 님께,",
+    "ar": "مرحبا {x}،",
+}
 CLOSING = {
-    "en": "Kind regards", "de": "Mit freundlichen Grüßen", "fr": "Bien cordialement",
-    "pl": "Pozdrawiam", "ru": "С уважением", "ja": "よろしくお願いいたします。", "zh": "此致 敬礼",
-    "ko": "감사합니다.", "ar": "مع أطيب التحيات",
-}  # fmt: skip
+    "en": "Kind regards",
+    "de": "Mit freundlichen Grüßen",
+    "fr": "Bien cordialement",
+    "pl": "Pozdrawiam",
+    "ru": "С уважением",
+    "ja": "よろしくお願いいたします。",
+    "zh": "此致 敬礼",
+    "ko": "감사합니다.",
+    "ar": "مع أطيب التحيات",
+}
 
 INTERNAL_SUBJECTS = (
     "Team lunch on Wednesday", "Who covers the fair?", "Rate card {n}", "Page count for issue {n}",
@@ -261,30 +315,115 @@ PERSONAL_PEOPLE = (
 
 # (sender name, address, subject, text)
 NEWSLETTERS = (
-    ("Ad Trade Weekly", "newsletter@adtrade.example", "Ad Trade Weekly, issue {n}", "Ten stories you should not miss this week."),
-    ("Print Today", "news@printtoday.example", "Paper prices: what to expect", "Mills announce new prices for the coming quarter."),
-    ("Media Jobs", "jobs@mediajobs.example", "{n} new jobs near you", "New openings that match your profile."),
-    ("City Events", "hello@cityevents.example", "What is on this weekend", "Markets, music and a night at the museum."),
-    ("Cloud Desk", "updates@clouddesk.example", "What is new in Cloud Desk", "Faster search, dark mode and a new calendar."),
-    ("Fjord Airlines", "offers@fjordairlines.example", "Autumn fares from {n}", "Book until Sunday and save."),
-    ("Bücherstube am Markt", "brief@buecherstube.example", "Neuerscheinungen im Herbst", "Unsere Empfehlungen für lange Abende."),
-    ("デザイン通信", "magazine@designtsushin.example", "今週のデザイン通信 第{n}号", "今週の注目記事をお届けします。"),
-    ("Office Supply Direct", "deals@officesupply.example", "{n} % off toner", "Only while stocks last."),
-)  # fmt: skip
+    (
+        "Ad Trade Weekly",
+        "newsletter@adtrade.example",
+        "Ad Trade Weekly, issue {n}",
+        "Ten stories you should not miss this week.",
+    ),
+    (
+        "Print Today",
+        "news@printtoday.example",
+        "Paper prices: what to expect",
+        "Mills announce new prices for the coming quarter.",
+    ),
+    (
+        "Media Jobs",
+        "jobs@mediajobs.example",
+        "{n} new jobs near you",
+        "New openings that match your profile.",
+    ),
+    (
+        "City Events",
+        "hello@cityevents.example",
+        "What is on this weekend",
+        "Markets, music and a night at the museum.",
+    ),
+    (
+        "Cloud Desk",
+        "updates@clouddesk.example",
+        "What is new in Cloud Desk",
+        "Faster search, dark mode and a new calendar.",
+    ),
+    (
+        "Fjord Airlines",
+        "offers@fjordairlines.example",
+        "Autumn fares from {n}",
+        "Book until Sunday and save.",
+    ),
+    (
+        "Bücherstube am Markt",
+        "brief@buecherstube.example",
+        "Neuerscheinungen im Herbst",
+        "Unsere Empfehlungen für lange Abende.",
+    ),
+    (
+        "デザイン通信",
+        "magazine@designtsushin.example",
+        "今週のデザイン通信 第{n}号",
+        "今週の注目記事をお届けします。",
+    ),
+    (
+        "Office Supply Direct",
+        "deals@officesupply.example",
+        "{n} % off toner",
+        "Only while stocks last.",
+    ),
+)
 NOTICES = (
-    ("Cloud Desk", "noreply@clouddesk.example", "Your weekly storage report", "You are using 41 % of your storage."),
-    ("Phone System", "no-reply@callbridge.example", "Missed call from +49 30 555 0{n}", "You missed a call at your desk."),
-    ("Ticket Desk", "noreply@ticketdesk.example", "[Ticket {n}] has been updated", "A colleague added a comment."),
-    ("Travel Portal", "bookings@railportal.example", "Your booking {n}", "Have a good journey. Your seat is in coach 7."),
-    ("Parcel Service", "noreply@parcelbee.example", "Parcel {n} will arrive tomorrow", "Please leave your preferred place."),
+    (
+        "Cloud Desk",
+        "noreply@clouddesk.example",
+        "Your weekly storage report",
+        "You are using 41 % of your storage.",
+    ),
+    (
+        "Phone System",
+        "no-reply@callbridge.example",
+        "Missed call from +49 30 555 0{n}",
+        "You missed a call at your desk.",
+    ),
+    (
+        "Ticket Desk",
+        "noreply@ticketdesk.example",
+        "[Ticket {n}] has been updated",
+        "A colleague added a comment.",
+    ),
+    (
+        "Travel Portal",
+        "bookings@railportal.example",
+        "Your booking {n}",
+        "Have a good journey. Your seat is in coach 7.",
+    ),
+    (
+        "Parcel Service",
+        "noreply@parcelbee.example",
+        "Parcel {n} will arrive tomorrow",
+        "Please leave your preferred place.",
+    ),
     ("Payroll", f"payroll@{DOMAIN}", "Payslip available", "Your payslip is ready in the portal."),
-)  # fmt: skip
+)
 SPAM = (
-    ("Prize Centre", "win@luckydraw.example", "You have been chosen!!!", "Claim your prize within 24 hours."),
-    ("SEO Expert", "rank@numberone.example", "Quick question about your web site", "We can bring you to the first place."),
+    (
+        "Prize Centre",
+        "win@luckydraw.example",
+        "You have been chosen!!!",
+        "Claim your prize within 24 hours.",
+    ),
+    (
+        "SEO Expert",
+        "rank@numberone.example",
+        "Quick question about your web site",
+        "We can bring you to the first place.",
+    ),
     ("Pharmacy24", "sale@pills.example", "80 % discount", "No prescription needed."),
-    ("Dr. Barrister", "fund@trustme.example", "CONFIDENTIAL BUSINESS PROPOSAL", "I have an urgent matter of mutual benefit."),
-)  # fmt: skip
+    (
+        "Dr. Barrister",
+        "fund@trustme.example",
+        "CONFIDENTIAL BUSINESS PROPOSAL",
+        "I have an urgent matter of mutual benefit.",
+    ),
+)
 DRAFT_SUBJECTS = ("Draft: offer", "Notes for the call", "", "Idea for the winter special")
 SELF_SUBJECTS = (
     "Note to self: passport",
@@ -293,14 +432,15 @@ SELF_SUBJECTS = (
     "Read this later",
 )
 
+_OFFICE = "application/vnd.openxmlformats-officedocument"
 ATTACHMENTS = (
     ("offer-{n}.pdf", "application/pdf", 84_000),
     ("logo.png", "image/png", 23_000),
-    ("media-plan.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", 41_000),
-    ("Anschreiben Müller.docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document", 33_000),
+    ("media-plan.xlsx", f"{_OFFICE}.spreadsheetml.sheet", 41_000),
+    ("Anschreiben Müller.docx", f"{_OFFICE}.wordprocessingml.document", 33_000),
     ("原稿.pdf", "application/pdf", 120_000),
     ("proof-page-{n}.jpg", "image/jpeg", 310_000),
-)  # fmt: skip
+)
 
 MEETING_TITLES = (
     "Media plan with {c}", "Visit to {c}", "Call: {c}", "Lunch with {c}", "Contract review, {c}",

@@ -46,7 +46,7 @@ def contact_rows(world: World) -> list[list[str]]:
                         address,
                         contact.phone,
                         flagged,
-                    ]  # fmt: skip
+                    ]
                 )
     return rows
 

@@ -215,6 +215,10 @@ def _apply_change(sandbox: Sandbox, op: Operation) -> None:
     )
 
 
+def _apply_webhook_gone(sandbox: Sandbox, op: Operation) -> None:
+    sandbox.webhooks.pop(op["id"], None)
+
+
 def _apply_webhook(sandbox: Sandbox, op: Operation) -> None:
     webhook = msgspec.convert(op["webhook"], Webhook)
     sandbox.webhooks[webhook.id] = webhook
@@ -235,7 +239,7 @@ _APPLY: dict[str, Callable[[Sandbox, Operation], None]] = {
     ),
     "folder-gone": lambda s, op: s.mailbox(op["mailbox"]).remove_folder(op["id"]),
     "webhook": _apply_webhook,
-    "webhook-gone": lambda s, op: s.webhooks.pop(op["id"], None),
+    "webhook-gone": _apply_webhook_gone,
     "sent": _apply_sent,
     "event": lambda s, op: s.agenda(op["mailbox"]).put(op["event"]),
     "event-gone": lambda s, op: s.agenda(op["mailbox"]).remove(op["id"]),

@@ -122,7 +122,9 @@ class Hooks:
         """Post to all destinations: a retry goes to those that had accepted it, too."""
         body = msgspec.json.encode({**payload, "webhook_delivery_attempt": attempt})
         hooks = self._destinations(payload["type"])
-        results = await asyncio.gather(*(self._post(hook, body, payload, attempt) for hook in hooks))
+        results = await asyncio.gather(
+            *(self._post(hook, body, payload, attempt) for hook in hooks)
+        )
         return all(results)
 
     async def _post(

@@ -332,7 +332,8 @@ class World:
         context = _Context(self, index, topic, noise, step, letter, pattern, me)
         subject, sender, to, cc, bcc, language, reply_to = _WRITERS[kind](context)
         message_id: str | None
-        in_reply_to, references = None, ()
+        in_reply_to: str | None = None
+        references: tuple[str, ...] = ()
         if kind is Kind.SELF:
             message_id = self._message_id(scope, block, thread, 0, people.DOMAIN)
         else:
@@ -397,7 +398,7 @@ class _Context(msgspec.Struct, gc=False):
             return _prospect(self).parties[0]
         if kind is Kind.PERSONAL:
             return _friend(self)
-        company, contact = _customer(self, kind)
+        _, contact = _customer(self, kind)
         return _address(self, contact)
 
 
@@ -546,5 +547,6 @@ _WRITERS = {
 
 def stable_uuid(seed: int, text: str) -> str:
     """A UUID that is the same in every process of this seed."""
-    h = f"{mix(text_hash(text) ^ mix_of(seed, 41)):016x}{mix(text_hash(text) ^ mix_of(seed, 42)):016x}"
+    key = text_hash(text)
+    h = "".join(f"{mix(key ^ mix_of(seed, half)):016x}" for half in (41, 42))
     return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-a{h[17:20]}-{h[20:32]}"

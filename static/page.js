@@ -63,22 +63,22 @@
   document.addEventListener("change", (event) => {
     // --- filters that apply at once: <form data-autosubmit> --------------------------------------
     event.target.closest("form[data-autosubmit]")?.requestSubmit();
-    // --- choosing rows: <form data-choose> with one box data-all ---------------------------------
-    const form = event.target.closest("form[data-choose]");
-    if (form) choose(form, event.target);
+    // --- choosing rows: boxes with form="x", one or more boxes data-all="x" ----------------------
+    const box = event.target;
+    if (box.type === "checkbox" && (box.dataset.all || box.form)) choose(box.dataset.all || box.form.id, box);
   });
 
-  function choose(form, box) {
-    const all = form.querySelector("[data-all]");
-    const boxes = [...form.querySelectorAll("tbody input[type=checkbox]")];
-    if (box === all) for (const other of boxes) other.checked = all.checked;
+  function choose(id, box) {
+    const boxes = [...document.querySelectorAll(`tbody input[type=checkbox][form="${id}"]`)];
+    const all = [...document.querySelectorAll(`[data-all="${id}"]`)];
+    if (all.includes(box)) for (const other of boxes) other.checked = box.checked;
     const chosen = boxes.filter((other) => other.checked).length;
-    if (all) {
-      all.checked = chosen === boxes.length && chosen > 0;
-      all.indeterminate = chosen > 0 && chosen < boxes.length;
+    for (const one of all) {
+      one.checked = chosen === boxes.length && chosen > 0;
+      one.indeterminate = chosen > 0 && chosen < boxes.length;
     }
-    for (const count of form.querySelectorAll("[data-chosen]")) count.textContent = chosen;
-    for (const button of form.querySelectorAll("[data-needs-chosen]")) button.disabled = !chosen;
+    for (const count of document.querySelectorAll(`[data-chosen="${id}"]`)) count.textContent = chosen;
+    for (const button of document.querySelectorAll(`[data-needs-chosen="${id}"]`)) button.disabled = !chosen;
   }
-  for (const form of document.querySelectorAll("form[data-choose]")) choose(form, null);
+  for (const list of document.querySelectorAll("[data-choose]")) choose(list.dataset.choose, null);
 })();

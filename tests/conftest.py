@@ -52,11 +52,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 # --- processes ---------------------------------------------------------------------------------
 def wait_until(is_so: Callable[[], object], what: str, *, seconds: float = 30) -> None:
-    """Asks again until it is so; fails with the sentence when the time is over."""
+    """Asks again until it is so; raises TimeoutError with the sentence when the time is over."""
     end = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > end:
-            pytest.fail(f"Not within {seconds:g} s: {what}")
+            raise TimeoutError(f"not within {seconds:g} s: {what}")
         time.sleep(0.05)
 
 

@@ -33,7 +33,9 @@ class Mailbox(models.Model):
         ICLOUD = "icloud", "iCloud"
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="mailbox")
-    address = models.CharField("user name / email address", max_length=MAX_ADDRESS_LENGTH, blank=True)
+    address = models.CharField(
+        "user name / email address", max_length=MAX_ADDRESS_LENGTH, blank=True
+    )
     provider = models.CharField(max_length=20, blank=True, choices=Provider.choices)
 
     email_enabled = models.BooleanField("enable email sync", default=False)

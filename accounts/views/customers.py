@@ -10,7 +10,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.access import get_customer, viewer
 from accounts.forms import CustomerForm, CustomerListForm
 from accounts.models import Customer
-from accounts.queries import contacts_of, customer_list as find_customers
+from accounts.queries import contacts_of
+from accounts.queries import customer_list as find_customers
 from accounts.sections import shutters_for
 from crm_sync.browser import go_to
 

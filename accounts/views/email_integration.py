@@ -60,9 +60,7 @@ def _save(form: MailboxForm) -> None:
 
 def _panel(request: HttpRequest, owner: User, mailbox: Mailbox) -> dict[str, Any]:
     """What the connection panel shows."""
-    connection = connection_of(
-        mailbox, settings=system_settings.current(), now=timezone.now()
-    )
+    connection = connection_of(mailbox, settings=system_settings.current(), now=timezone.now())
     return {
         "owner": owner,
         "is_own": owner == viewer(request),

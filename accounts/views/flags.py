@@ -1,14 +1,16 @@
 """My Contacts: one click for one contact, check boxes for many."""
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from accounts.access import get_contact, viewer
 from accounts.forms import BulkFlagForm
-from accounts.models import MyContact
+from accounts.models import Contact, MyContact, User
 from crm_sync.browser import is_piece
 
 
@@ -36,30 +38,36 @@ def contacts_flag(request: HttpRequest) -> HttpResponse:
         messages.error(request, "Choose the contacts first, then what to do with them.")
         return redirect(_back(request, "/"))
     user, contacts = viewer(request), form.cleaned_data["contacts"]
-    mine = MyContact.objects.filter(user=user, contact__in=contacts)
-    if form.cleaned_data["flag"]:
-        added = len(contacts) - mine.count()
-        MyContact.objects.flag(user, contacts)
-        sentence = f"{added} {_noun(added)} added to My Contacts."
-        messages.success(request, sentence + _kept(len(contacts) - added))
-    else:
-        removed, _ = mine.delete()
-        messages.success(
-            request,
-            f"{removed} {_noun(removed)} taken out of My Contacts. "
-            "Their new mail no longer syncs for you; emails already here stay.",
-        )
-    return redirect(_back(request, "/"))
+    change = _flag if form.cleaned_data["flag"] else _unflag
+    sentence, changed = change(user, contacts)
+    back = _back(request, "/")
+    undo = {
+        "sentence": sentence,
+        "contacts": changed,
+        "flag": form.cleaned_data["flag"],
+        "back": back,
+    }
+    messages.success(request, render_to_string("accounts/flag_message.html", undo, request))
+    return redirect(back)
 
 
-def _noun(count: int) -> str:
-    return "contact" if count == 1 else "contacts"
+def _flag(user: User, contacts: QuerySet[Contact]) -> tuple[str, list[Contact]]:
+    """What was done, and which contacts were not the user's before."""
+    new = list(contacts.exclude(flags__user=user))
+    MyContact.objects.flag(user, new)
+    kept = len(contacts) - len(new)
+    sentence = f"{_count(len(new))} added to My Contacts."
+    return sentence + (f" {_count(kept)} had been there already." if kept else ""), new
 
 
-def _kept(count: int) -> str:
-    if not count:
-        return ""
-    return f" {count} already {'was' if count == 1 else 'were'}, with {'its' if count == 1 else 'their'} date."
+def _unflag(user: User, contacts: QuerySet[Contact]) -> tuple[str, list[Contact]]:
+    mine = list(contacts.filter(flags__user=user))
+    MyContact.objects.filter(user=user, contact__in=mine).delete()
+    return f"{_count(len(mine))} taken out of My Contacts. Emails already here stay.", mine
+
+
+def _count(number: int) -> str:
+    return f"{number} contact" if number == 1 else f"{number} contacts"
 
 
 def _back(request: HttpRequest, otherwise: str) -> str:

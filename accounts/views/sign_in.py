@@ -7,7 +7,6 @@ from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import NoReverseMatch, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
@@ -20,10 +19,7 @@ from crm_sync.browser import is_piece
 def home(request: HttpRequest) -> HttpResponse:
     """Admins begin at the monitor, everybody else at the customers."""
     if viewer(request).is_admin:
-        try:
-            return redirect(reverse("monitor:mailboxes"))
-        except NoReverseMatch:
-            pass
+        return redirect("monitor:mailboxes")
     return redirect("accounts:customers")
 
 

@@ -9,7 +9,7 @@ from django import template
 from django.conf import settings
 from django.core.paginator import Page
 from django.template import Context
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -63,6 +63,14 @@ def exact(moment: datetime | None, otherwise: str = "–") -> SafeString:
     return _time(moment, f"{_day(moment)} {timezone.localtime(moment):%H:%M}", "data-exact")
 
 
+@register.simple_tag
+def day(moment: datetime | None, otherwise: str = "–") -> SafeString:
+    """“12 Nov 2025”, with the exact time on hover."""
+    if moment is None:
+        return format_html('<span class="text-secondary">{}</span>', otherwise)
+    return _time(moment, _day(moment), "data-day")
+
+
 def in_words(moment: datetime, now: datetime) -> str:
     """How long ago, or in how long. static/page.js counts on with the same words."""
     distance = abs(now - moment)
@@ -91,7 +99,8 @@ def _day(moment: datetime) -> str:
 
 def _time(moment: datetime, words: str, kind: str) -> SafeString:
     local = timezone.localtime(moment)
-    title = f"{local:%A} {_day(moment)}, {local:%H:%M:%S} {local:%Z} ({timezone.get_current_timezone_name()})"
+    zone = timezone.get_current_timezone_name()
+    title = f"{local:%A} {_day(moment)}, {local:%H:%M:%S} {local:%Z} ({zone})"
     return format_html(
         '<time datetime="{}" title="{}" class="text-nowrap" {}>{}</time>',
         moment.isoformat(timespec="seconds"),
@@ -159,10 +168,7 @@ def page_numbers(page: Page[Any]) -> Iterator[int | None]:
 
 @register.inclusion_tag("nav_link.html", takes_context=True)
 def nav_link(context: Context, name: str, title: str, icon: str) -> dict[str, object]:
-    """One line of the navigation; nothing where the address does not exist (yet)."""
-    try:
-        href = reverse(name)
-    except NoReverseMatch:
-        return {"href": ""}
+    """One line of the navigation."""
+    href = reverse(name)
     is_here = context["request"].path.startswith(href)
     return {"href": href, "title": title, "icon": icon, "is_here": is_here}
