@@ -21,6 +21,12 @@ def normalise(address: str) -> str:
     return text if "@" in text else ""
 
 
+def normalise_domain(text: str) -> str:
+    """A domain as it is compared: “ @Acme.Example ” → “acme.example”. "" where it is none."""
+    domain = normalise(f"x@{text.strip().lstrip('@')}")[2:]
+    return domain if "." in domain and " " not in domain and "@" not in domain else ""
+
+
 def domain_of(address: str) -> str:
     """The part after the last @ of a normalised address."""
     return address.rpartition("@")[2]

@@ -10,8 +10,10 @@ _BY_ROLE = {"inbox", "sent"}
 
 def split_names(text: str) -> list[str]:
     """The names in the field: separated by “;”, each once, in any case."""
-    names = filter(None, (part.strip() for part in text.split(";")))
-    return list({name.casefold(): name for name in reversed(list(names))}.values())[::-1]
+    names: dict[str, str] = {}
+    for name in filter(None, (part.strip() for part in text.split(";"))):
+        names.setdefault(name.casefold(), name)
+    return list(names.values())
 
 
 def last_part(name: str) -> str:

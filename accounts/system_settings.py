@@ -7,7 +7,7 @@ them at once with `current()`: one query, one consistent picture for a whole pas
 from dataclasses import dataclass, fields
 from typing import Any
 
-from accounts.addresses import normalise
+from accounts.addresses import normalise_domain
 from accounts.models import SystemSetting
 
 
@@ -22,7 +22,6 @@ class Settings:
     retention_days: int = 365
     stop_after_failures: int = 10
     company_domains: tuple[str, ...] = ()
-    internal_only: bool = False
 
 
 MEANINGS = {
@@ -32,8 +31,10 @@ MEANINGS = {
     "look_back_days": "Days for which mail is matched again when a contact is flagged later.",
     "retention_days": "Days that the history keeps an unmatched message's addresses and subject.",
     "stop_after_failures": "The same failure this often in a row stops a mailbox.",
-    "company_domains": "The company's own domains, separated by “;”.",
-    "internal_only": "Whether mail in which every party is inside the company is left out.",
+    "company_domains": (
+        "The company's own domains, separated by “;”: mail in which every party is inside them "
+        "is left out. Empty: no such rule."
+    ),
 }
 
 #: Smallest and largest value of each number.
@@ -65,15 +66,17 @@ def current() -> Settings:
     return Settings(**values)
 
 
-def check_name(name: str) -> None:
-    """Raises BadSetting with the names there are."""
+def known_name(text: str) -> str:
+    """The setting's name, also where it is typed “Look-back days”. Raises BadSetting."""
+    name = text.strip().lower().replace("-", "_").replace(" ", "_")
     if name not in MEANINGS:
-        raise BadSetting(f"There is no setting “{name}”. There are: {', '.join(names())}.")
+        raise BadSetting(f"There is no setting “{text}”. There are: {', '.join(names())}.")
+    return name
 
 
 def parse(name: str, text: str) -> bool | int | tuple[str, ...]:
     """The typed value of a setting written as text. Raises BadSetting."""
-    check_name(name)
+    name = known_name(name)
     text = text.strip()
     default = getattr(Settings, name, ())
     if isinstance(default, bool):
@@ -94,6 +97,7 @@ def write(name: str, value: object) -> str:
 
 def change(name: str, text: str) -> Settings:
     """Store a setting written as text and return all settings. Raises BadSetting."""
+    name = known_name(name)
     value = write(name, parse(name, text))
     SystemSetting.objects.update_or_create(name=name, defaults={"value": value})
     return current()
@@ -120,9 +124,9 @@ def _parse_number(name: str, text: str) -> int:
 
 def _parse_domains(name: str, text: str) -> tuple[str, ...]:
     domains = []
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        domain = normalise(f"x@{part.lstrip('@')}")[2:]
-        if "." not in domain or " " in domain:
+    for part in filter(None, (part.strip() for part in text.replace(",", ";").split(";"))):
+        domain = normalise_domain(part)
+        if not domain:
             raise BadSetting(f"{name} are domains such as example.com, not “{part}”.")
         domains.append(domain)
     return tuple(dict.fromkeys(domains))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.http import HttpRequest, QueryDict
 
 
 class TablerForm(forms.BaseForm):
@@ -12,6 +13,11 @@ class TablerForm(forms.BaseForm):
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
             field.widget.attrs.setdefault("class", _css_class(field.widget))
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """A form's data: what was posted, also when that is nothing; None before anything was."""
+    return request.POST if request.method == "POST" else None
 
 
 def _css_class(widget: forms.Widget) -> str:

@@ -68,18 +68,22 @@ class Supervisor:
         self.environment = {**environment, "PYTHONUNBUFFERED": "1"}
         self.parts: list[Part] = []
         self._is_asked_to_stop = False
-        self._wakeup, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def __enter__(self) -> "Supervisor":
-        for sign in _STOP_SIGNALS:
-            signal.signal(sign, self._ask_to_stop)
-        # A handler of our own, else the signal does not wake anything.
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        self._wakeup, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        # SIGCHLD needs a handler, else it does not wake anything.
+        handlers = dict.fromkeys(_STOP_SIGNALS, self._ask_to_stop)
+        handlers[signal.SIGCHLD] = lambda *_: None
+        self._former = {sign: signal.signal(sign, handlers[sign]) for sign in handlers}
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        for sign, handler in self._former.items():
+            signal.signal(sign, handler)
+        os.close(signal.set_wakeup_fd(-1))
+        os.close(self._wakeup)
 
     def _ask_to_stop(self, *_: object) -> None:
         self._is_asked_to_stop = True
@@ -144,7 +148,6 @@ class Supervisor:
             for part in self.parts:
                 if part.process.poll() is not None:
                     self._restart(part)
-            # Signals wake us; the second is for one that came between the check and here.
             self._pause(1)
 
     def _restart(self, part: Part) -> None:

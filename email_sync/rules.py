@@ -9,13 +9,15 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from accounts.addresses import normalise
+from accounts.addresses import domain_of, normalise
 from accounts.rules import Problem
 from crm_sync.providers.types import Folder, MessageHeaders
 
 NEVER_SYNCED = frozenset({"drafts", "trash", "junk"})
-#: A trace names this many addresses at most; a message may have thousands.
+#: A trace names this many addresses at most, and a ledger entry is found by this many; a message
+#: may have thousands.
 TRACE_ADDRESSES = 50
+SEARCHED_ADDRESSES = 200
 
 Direction = Literal["sent", "received"]
 Role = Literal["from", "to", "cc", "bcc"]
@@ -44,14 +46,29 @@ class Match(Struct, frozen=True):
     contact: KnownContact
 
 
-class Decision(Struct, frozen=True):
-    """What becomes of a message. `trace` is what the ledger keeps of how it was decided."""
+class Exclusions(Struct, frozen=True):
+    """What is never logged for a user, normalised; a domain means exactly itself.
 
-    outcome: Literal["matched", "unmatched", "failed"]
+    Mail in which every party is inside the `company_domains` is left out too.
+    """
+
+    addresses: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()
+    company_domains: frozenset[str] = frozenset()
+
+
+class Decision(Struct, frozen=True):
+    """What becomes of a message.
+
+    `others` are the addresses that were compared; `trace` is how it was decided, for the ledger.
+    """
+
+    outcome: Literal["matched", "unmatched", "excluded", "failed"]
     reason: str
     direction: Direction
     matches: tuple[Match, ...]
     trace: dict[str, Any]
+    others: tuple[str, ...] = ()
 
 
 def split_names(folder_names: str) -> list[str]:
@@ -138,12 +155,13 @@ def decide(
     own: frozenset[str],
     known: Mapping[str, Sequence[KnownContact]],
     sync_from: datetime | None,
+    exclusions: Exclusions,
 ) -> Decision:
     """Whether a message is stored, for which contacts, and why (or why not).
 
     From, To and Cc are compared with the user's own contacts, Bcc too on what the user sent. The
     user's own addresses never match. `addresses` are normalised, by role; `known` holds every
-    contact that has one of them, flagged by this user or not.
+    contact that has one of them, flagged by this user or not. An exclusion outranks a match.
     """
     direction = direction_of(addresses["from"], own=own)
     seen = list(_compared(addresses, direction=direction, own=own))
@@ -152,22 +170,45 @@ def decide(
         for contact in known.get(address, ()):
             if contact.is_mine:
                 matches.setdefault(contact.id, Match(address=address, contact=contact))
-    is_too_old = bool(received_at and sync_from and received_at < sync_from)
-    if is_too_old:
+    excluded = _excluded([address for _, address in seen], addresses, own, exclusions)
+    outcome: Literal["matched", "unmatched", "excluded"] = "unmatched"
+    if received_at and sync_from and received_at < sync_from:
         reason, matches = "before-sync-start", {}
+    elif excluded:
+        outcome, reason, matches = "excluded", excluded, {}
     elif matches:
-        reason = "matched"
+        outcome = reason = "matched"
     elif any(known.get(address) for _, address in seen):
         reason = "not-my-contact"
     else:
         reason = "unknown-address"
     return Decision(
-        outcome="matched" if matches else "unmatched",
+        outcome=outcome,
         reason=reason,
         direction=direction,
         matches=tuple(matches.values()),
         trace=_trace(reason, addresses, own=own, known=known),
+        others=tuple(dict.fromkeys(address for _, address in seen))[:SEARCHED_ADDRESSES],
     )
+
+
+def _excluded(
+    others: Sequence[str],
+    addresses: Mapping[str, Sequence[str]],
+    own: frozenset[str],
+    exclusions: Exclusions,
+) -> str:
+    """The reason for which a message is never logged; "" for none. `others` are not the user's."""
+    if exclusions.addresses.intersection(others):
+        return "excluded-address"
+    if any(domain_of(address) in exclusions.domains for address in others):
+        return "excluded-domain"
+    parties = {address for group in addresses.values() for address in group}
+    if exclusions.company_domains and parties:
+        outside = (a for a in parties - own if domain_of(a) not in exclusions.company_domains)
+        if not any(outside):
+            return "internal-only"
+    return ""
 
 
 def _compared(

@@ -10,13 +10,23 @@ from datetime import datetime
 from django.db.models import Q
 from msgspec import Struct
 
-from accounts.addresses import MAX_ADDRESS_LENGTH, normalise
+from accounts.addresses import MAX_ADDRESS_LENGTH, domain_of, normalise
 from accounts.models import ContactAddress, Mailbox, MyContact
+from accounts.system_settings import Settings
 from crm_sync.providers.types import Address, Attachment, Message, MessageHeaders
 from email_sync import html
 from email_sync.message_keys import message_key, thread_key
-from email_sync.models import DailyCount, Email, EmailContact, EmailParticipant, LedgerEntry, Source
-from email_sync.rules import Decision, KnownContact
+from email_sync.models import (
+    DailyCount,
+    Email,
+    EmailContact,
+    EmailParticipant,
+    Exclusion,
+    LedgerAddress,
+    LedgerEntry,
+    Source,
+)
+from email_sync.rules import Decision, Exclusions, KnownContact
 
 #: How often one message's text is asked for before its failure is final (design, “Finer points”).
 MAX_ATTEMPTS = 3
@@ -126,6 +136,16 @@ def _marked(contact: KnownContact, mine: set[int]) -> KnownContact:
     )
 
 
+def exclusions_of(user_id: int, settings: Settings) -> Exclusions:
+    """What is never logged for this user: one query."""
+    rows = list(Exclusion.objects.applying_to(user_id).values_list("kind", "value"))
+    return Exclusions(
+        addresses=frozenset(value for kind, value in rows if kind == Exclusion.Kind.ADDRESS),
+        domains=frozenset(value for kind, value in rows if kind == Exclusion.Kind.DOMAIN),
+        company_domains=frozenset(settings.company_domains),
+    )
+
+
 class KnownEntry(Struct, frozen=True):
     """What the ledger already says of a message."""
 
@@ -188,25 +208,33 @@ def store(mailbox: Mailbox, batch: Sequence[Processed], *, now: datetime) -> Cou
     outcomes: Counter[str] = Counter()
     for entry in failed if fresh.keys() & known.keys() else ():
         item = fresh.pop(entry.message_key)
-        outcomes.update(resolve_failed(entry, item, emails.get(item.key), now=now))
+        outcomes.update(resolve(entry, item, emails.get(item.key), now=now))
     entries = [_entry(mailbox, i, emails.get(i.key), now=now) for i in fresh.values()]
     LedgerEntry.objects.bulk_create(entries)
+    LedgerAddress.objects.bulk_create(
+        address
+        for entry, item in zip(entries, fresh.values(), strict=True)
+        for address in _searched(entry, item)
+    )
     created = Counter(entry.outcome for entry in entries)
     _count(mailbox.user_id, created, now=now)
     return outcomes + created
 
 
-def resolve_failed(
+def resolve(
     entry: LedgerEntry, item: Processed, email: Email | None, *, now: datetime
 ) -> Counter[str]:
-    """Write into a failed entry what became of its message after all."""
+    """Write into an entry what became of its message after all; the new outcome, if it changed."""
+    former = entry.outcome
     fill_entry(entry, item, email)
     entry.provider_id = item.headers.id[:500]
     entry.processed_at = now
     entry.save()
-    if entry.outcome == LedgerEntry.Outcome.FAILED:
+    entry.addresses.all().delete()
+    LedgerAddress.objects.bulk_create(_searched(entry, item))
+    if entry.outcome == former:
         return Counter()
-    _count(entry.user_id, {entry.outcome: 1, LedgerEntry.Outcome.FAILED: -1}, now=now)
+    _count(entry.user_id, {entry.outcome: 1, former: -1}, now=now)
     return Counter([entry.outcome])
 
 
@@ -330,7 +358,9 @@ def fill_entry(entry: LedgerEntry, item: Processed, email: Email | None) -> None
     headers, decision = item.headers, item.decision
     senders = item.addresses["from"]
     entry.direction = decision.direction
-    entry.subject = headers.subject
+    # Of what is never logged not even the subject is kept.
+    is_excluded = decision.outcome == LedgerEntry.Outcome.EXCLUDED
+    entry.subject = "" if is_excluded else headers.subject
     entry.sent_at = headers.received_at
     entry.from_address = senders[0][:MAX_ADDRESS_LENGTH] if senders else ""
     entry.to = list(item.addresses["to"])
@@ -347,6 +377,15 @@ def fill_entry(entry: LedgerEntry, item: Processed, email: Email | None) -> None
     entry.email = email
     entry.contacts = _distinct(match.address for match in decision.matches)
     entry.customers = _distinct(match.contact.customer_number for match in decision.matches)
+
+
+def _searched(entry: LedgerEntry, item: Processed) -> list[LedgerAddress]:
+    return [
+        LedgerAddress(
+            entry=entry, address=address[:MAX_ADDRESS_LENGTH], domain=domain_of(address)[:255]
+        )
+        for address in item.decision.others
+    ]
 
 
 def _distinct(values: Iterable[str]) -> list[str]:

@@ -19,7 +19,7 @@ from django.db import transaction
 from msgspec.structs import replace
 
 from accounts import leases
-from accounts.models import Mailbox, MailboxSync
+from accounts.models import Mailbox, MailboxSync, MyContact
 from accounts.passes import Lease, PassReport, run_pass
 from accounts.rules import Problem
 from accounts.system_settings import Settings
@@ -32,6 +32,7 @@ from crm_sync.providers.errors import (
     UnexpectedAnswer,
 )
 from crm_sync.providers.types import (
+    Address,
     Folder,
     MailGateway,
     MessageHeaders,
@@ -39,7 +40,7 @@ from crm_sync.providers.types import (
     UnreadableMessage,
 )
 from email_sync import rules, store
-from email_sync.models import FolderCursor, LedgerEntry
+from email_sync.models import FolderCursor, LedgerAddress, LedgerEntry, Source
 from email_sync.store import MAX_ATTEMPTS, Processed
 
 OVERLAP = timedelta(hours=24)
@@ -58,6 +59,7 @@ class Pass:
         lease: Lease,
         *,
         gateway: MailGateway,
+        settings: Settings,
         report: Callable[[FolderCursor, int], None] = lambda cursor, listed: None,
     ) -> None:
         self.sync = sync
@@ -68,7 +70,9 @@ class Pass:
         self.is_time_up = lease.is_time_up
         self.result = lease.result
         self.report = report
+        self.settings = settings
         self.own = self.mailbox.own_addresses
+        self.exclusions = store.exclusions_of(self.mailbox.user_id, settings)
         self.roles: dict[str, str] = {}
         self.names: dict[str, str] = {}
 
@@ -86,7 +90,9 @@ def sync_mailbox(
     """
     return run_pass(
         sync,
-        lambda lease: read_mailbox(Pass(sync, lease, gateway=gateway, report=report)),
+        lambda lease: read_mailbox(
+            Pass(sync, lease, gateway=gateway, settings=settings, report=report)
+        ),
         settings=settings,
     )
 
@@ -106,6 +112,7 @@ def read_mailbox(run: Pass) -> None:
     run.result.problems.extend(choice.problems)
     cursors = _cursors(run, choice.selected)
     _retry_failed(run)
+    _look_back(run)
     first_error: ProviderError | None = None
     for cursor in cursors:
         if run.is_time_up():
@@ -269,6 +276,7 @@ def decide_all(run: Pass, items: Sequence[Processed]) -> list[Processed]:
                 own=run.own,
                 known=known,
                 sync_from=run.mailbox.sync_from,
+                exclusions=run.exclusions,
             ),
         )
         for item in items
@@ -389,7 +397,44 @@ def _retry_failed(run: Pass) -> None:
         _retry(run, entry)
 
 
+def _look_back(run: Pass) -> None:
+    """Match again what the ledger has of contacts flagged since the last pass (“look back days”).
+
+    Decided from the stored headers first: a text is asked for only after a match.
+    """
+    flags = list(
+        run.mailbox.user.my_contacts.filter(looked_back_at=None).values_list("pk", "contact_id")
+    )
+    if not flags:
+        return
+    if run.settings.look_back_days:
+        entries = LedgerEntry.objects.unmatched().filter(
+            user_id=run.mailbox.user_id,
+            mailbox=run.mailbox,
+            source=Source.NYLAS,
+            expired_at=None,
+            sent_at__gte=run.started_at - timedelta(days=run.settings.look_back_days),
+            pk__in=LedgerAddress.objects.of_contacts([contact for _, contact in flags]),
+        )
+        for entry in entries.order_by("-sent_at", "-pk").iterator(chunk_size=200):
+            _rematch(run, entry)
+    MyContact.objects.filter(pk__in=[pk for pk, _ in flags]).update(looked_back_at=run.started_at)
+
+
+def _rematch(run: Pass, entry: LedgerEntry) -> None:
+    headers = MessageHeaders(
+        id=entry.provider_id, thread_id="", folder_ids=(), received_at=entry.sent_at,
+        subject=entry.subject, from_=(Address(entry.from_address),),
+        to=tuple(map(Address, entry.to)), cc=tuple(map(Address, entry.cc)), bcc=(),
+        has_headers=True,
+    )  # fmt: skip
+    [item] = decide_all(run, [_undecided(run, headers)])
+    if item.decision.matches:
+        _retry(run, entry)
+
+
 def _retry(run: Pass, entry: LedgerEntry) -> None:
+    """Read an entry's message again and write into the entry what becomes of it now."""
     try:
         message = run.gateway.message(run.mailbox.grant_id, entry.provider_id)
     except ItemGone:
@@ -404,7 +449,7 @@ def _retry(run: Pass, entry: LedgerEntry) -> None:
             leases.confirm(run.sync, run.holder)
             matched = [item] if item.decision.matches else []
             email = store.store_emails(run.mailbox, matched, now=run.started_at).get(item.key)
-            outcomes = store.resolve_failed(entry, item, email, now=run.started_at)
+            outcomes = store.resolve(entry, item, email, now=run.started_at)
         run.result.count(outcomes)
         return
     with transaction.atomic():

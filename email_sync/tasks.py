@@ -86,5 +86,6 @@ def expire_ledger() -> int:
     while batch := list(
         LedgerEntry.objects.expired(before).values_list("pk", flat=True)[:EXPIRE_BATCH]
     ):
-        total += LedgerEntry.objects.filter(pk__in=batch).empty(now=now)
+        with transaction.atomic():
+            total += LedgerEntry.objects.filter(pk__in=batch).empty(now=now)
     return total

@@ -23,8 +23,8 @@ BODY_POLICY = (
     "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
 )
 
-# No script measures the text, so the frame's height (pixels) goes by how long it is.
-SHORT_TEXT, SHORT_FRAME, TALL_FRAME = 600, 220, 480
+# The frame's lowest and greatest height, and a line's, in pixels.
+LEAST_HEIGHT, GREATEST_HEIGHT, LINE_HEIGHT = 160, 520, 26
 
 
 @require_safe
@@ -72,11 +72,17 @@ def email_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "participants": queries.participants_by_role(email),
         "reply_to": queries.reply_addresses(email),
         "reply_subject": reply_subject(email.subject),
-        "frame_height": SHORT_FRAME if len(email.body_text) < SHORT_TEXT else TALL_FRAME,
+        "frame_height": frame_height(email.body_text),
         "sources": queries.sources_of(email),
         "copies": queries.copies_of(email, user),
     }
     return render(request, "email_sync/email_detail.html", context)
+
+
+def frame_height(text: str) -> int:
+    """A height that fits most texts: no script may measure what the frame shows."""
+    lines = sum(1 + len(line) // 80 for line in text[:10_000].splitlines())
+    return max(LEAST_HEIGHT, min(GREATEST_HEIGHT, 60 + lines * LINE_HEIGHT))
 
 
 def reply_subject(subject: str) -> str:

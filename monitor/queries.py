@@ -102,6 +102,12 @@ class MailboxRow:
         return {side.state for side in (self.email, self.calendar) if side.is_enabled}
 
     @property
+    def explanations(self) -> list[str]:
+        """What is wrong with the sides that are switched on, each cause once."""
+        sides = (side for side in (self.email, self.calendar) if side.is_enabled)
+        return list(dict.fromkeys(filter(None, (side.explanation for side in sides))))
+
+    @property
     def is_stopped(self) -> bool:
         return State.STOPPED in self.states
 

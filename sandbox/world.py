@@ -102,6 +102,8 @@ class World:
         self.messages = messages
         self.history_days = history_days
         self.layouts = Layouts(seed)
+        self._last_layout_key = (-1, -1)
+        self._last_layout = self.layouts.of(0, 0)
         self._salt = mix_of(seed, 1)
         self._id_salt = mix_of(seed, 2)
         self._message_id_salt = mix_of(seed, 3)
@@ -304,8 +306,12 @@ class World:
     # --- messages -----------------------------------------------------------------------------
 
     def layout(self, index: int, block: int) -> Layout:
-        variant = mix(self._salt ^ (index >> 1) << 32 ^ block) % VARIANTS
-        return self.layouts.of(variant, index & 1)
+        key = (index, block)
+        if key != self._last_layout_key:  # pages run through block after block
+            variant = mix(self._salt ^ (index >> 1) << 32 ^ block) % VARIANTS
+            self._last_layout_key = key
+            self._last_layout = self.layouts.of(variant, index & 1)
+        return self._last_layout
 
     def slot(self, index: int, i: int) -> Slot:
         return self.layout(index, i // BLOCK).slots[i % BLOCK]

@@ -148,12 +148,19 @@ class MyContact(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="my_contacts")
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="flags")
     since = models.DateTimeField(auto_now_add=True)
+    #: When older mail was matched again for this flag (setting “look back days”).
+    looked_back_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = MyContactQuerySet.as_manager()
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("user", "contact"), name="flag_once_per_user"),
+        )
+        indexes = (
+            models.Index(
+                fields=("user",), condition=models.Q(looked_back_at=None), name="flag_not_looked_back"
+            ),
         )
 
     def __str__(self) -> str:

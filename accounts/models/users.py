@@ -68,6 +68,13 @@ class User(AbstractUser):
         self.is_staff = self.is_admin
         super().save(*args, **kwargs)
 
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        """In Django's own admin site an admin may do everything."""
+        return (self.is_active and self.is_admin) or super().has_perm(perm, obj)
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return (self.is_active and self.is_admin) or super().has_module_perms(app_label)
+
     @property
     def is_admin(self) -> bool:
         return self.role == self.Role.ADMIN or self.is_superuser

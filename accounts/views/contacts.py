@@ -12,6 +12,7 @@ from accounts.models import Contact, MyContact
 from accounts.queries import history_of
 from accounts.sections import shutters_for
 from crm_sync.browser import go_to
+from crm_sync.forms import posted
 
 
 @require_safe
@@ -41,7 +42,7 @@ def contact_edit(request: HttpRequest, pk: int) -> HttpResponse:
 def _edit(request: HttpRequest, contact: Contact) -> HttpResponse:
     is_new = contact.pk is None
     back = (contact.customer if is_new else contact).get_absolute_url()
-    form = ContactForm(request.POST or None, instance=contact)
+    form = ContactForm(posted(request), instance=contact)
     if form.is_valid():
         with transaction.atomic():
             contact = form.save()

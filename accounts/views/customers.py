@@ -14,6 +14,7 @@ from accounts.queries import contacts_of
 from accounts.queries import customer_list as find_customers
 from accounts.sections import shutters_for
 from crm_sync.browser import go_to
+from crm_sync.forms import posted
 
 CUSTOMERS_ON_A_PAGE = 50
 CONTACTS_ON_A_PAGE = 50
@@ -56,7 +57,7 @@ def customer_edit(request: HttpRequest, pk: int) -> HttpResponse:
 def _edit(request: HttpRequest, customer: Customer) -> HttpResponse:
     is_new = customer.pk is None
     back = reverse("accounts:customers") if is_new else customer.get_absolute_url()
-    form = CustomerForm(request.POST or None, instance=customer)
+    form = CustomerForm(posted(request), instance=customer)
     if form.is_valid():
         customer = form.save()
         messages.success(request, f"{customer} was {'created' if is_new else 'saved'}.")

@@ -17,6 +17,7 @@ from accounts.forms import DisconnectForm, MailboxForm
 from accounts.models import Mailbox, User
 from accounts.sections import profile_panels
 from crm_sync.browser import go_to, is_piece
+from crm_sync.forms import posted
 from crm_sync.providers.errors import ProviderError
 
 
@@ -39,7 +40,7 @@ def tab_of(request: HttpRequest, owner: User) -> str:
 
 def _settings(request: HttpRequest, owner: User) -> HttpResponse:
     mailbox = get_mailbox(owner)
-    form = MailboxForm(request.POST or None, instance=mailbox)
+    form = MailboxForm(posted(request), instance=mailbox)
     if form.is_valid():
         _save(form)
         messages.success(request, "The email integration settings were saved.")
@@ -123,8 +124,8 @@ def _is_chosen(name: str, chosen: set[str]) -> bool:
 def disconnect(request: HttpRequest, pk: int) -> HttpResponse:
     owner = get_mailbox_owner(request, pk)
     mailbox = get_mailbox(owner)
-    form = DisconnectForm(request.POST or None) if request.method == "POST" else DisconnectForm()
-    if request.method == "POST" and form.is_valid() and _disconnect(form, mailbox):
+    form = DisconnectForm(posted(request))
+    if form.is_valid() and _disconnect(form, mailbox):
         messages.success(
             request, "Disconnected. Nothing is read any more; emails already here stay."
         )

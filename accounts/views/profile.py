@@ -9,13 +9,14 @@ from django.views.decorators.http import require_http_methods
 from accounts.access import viewer
 from accounts.forms import ProfileForm
 from accounts.models import User, UserAlias
+from crm_sync.forms import posted
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
     # A row of its own: a refused form must not change the name in the page's frame.
     user = User.objects.get(pk=viewer(request).pk)
-    form = ProfileForm(request.POST or None, instance=user)
+    form = ProfileForm(posted(request), instance=user)
     if form.is_valid():
         with transaction.atomic():
             form.save()

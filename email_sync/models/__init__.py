@@ -1,15 +1,18 @@
 """The rows of this app, by subject."""
 
 from email_sync.models.emails import Email, EmailContact, EmailParticipant
+from email_sync.models.exclusions import Exclusion
 from email_sync.models.folders import FolderCursor
-from email_sync.models.ledger import DailyCount, LedgerEntry, Source
+from email_sync.models.ledger import DailyCount, LedgerAddress, LedgerEntry, Source
 
 __all__ = [
     "DailyCount",
     "Email",
     "EmailContact",
     "EmailParticipant",
+    "Exclusion",
     "FolderCursor",
+    "LedgerAddress",
     "LedgerEntry",
     "Source",
 ]

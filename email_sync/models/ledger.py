@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from accounts.addresses import MAX_ADDRESS_LENGTH
-from accounts.models import Mailbox, User
+from accounts.models import ContactAddress, Mailbox, User
 from email_sync.models.emails import Email
 
 
@@ -41,8 +41,22 @@ class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
             processed_at__lt=before, expired_at=None
         )
 
+    def of_address(self, address: str) -> Self:
+        """Entries in which this normalised address of somebody else stands."""
+        found = LedgerAddress.objects.filter(address=address)
+        return self.filter(pk__in=found.values("entry"))
+
+    def of_domain(self, domain: str) -> Self:
+        """Entries in which somebody else's address has exactly this domain."""
+        found = LedgerAddress.objects.filter(domain=domain)
+        return self.filter(pk__in=found.values("entry"))
+
     def empty(self, *, now: datetime) -> int:
-        """Remove all but what prevents a double: user, key, source, outcome and times."""
+        """Remove all but what prevents a double: user, key, source, outcome and times.
+
+        Call it in a transaction; the queryset must be by primary keys, not by what it changes.
+        """
+        LedgerAddress.objects.filter(entry__in=self).delete()
         return self.update(
             expired_at=now,
             message_id="",
@@ -74,6 +88,9 @@ class LedgerEntry(models.Model):
         NOT_MY_CONTACT = "not-my-contact", "A contact, but not one of the user's"
         UNKNOWN_ADDRESS = "unknown-address", "No contact has any of the addresses"
         BEFORE_SYNC_START = "before-sync-start", "Dated before the start of the sync"
+        EXCLUDED_ADDRESS = "excluded-address", "An address that is never logged"
+        EXCLUDED_DOMAIN = "excluded-domain", "A domain that is never logged"
+        INTERNAL_ONLY = "internal-only", "Everybody in it is inside the company"
         DELETED_IN_CRM = "deleted-in-crm", "Deleted in the CRM"
         PROCESSING_ERROR = "processing-error", "Could not be read"
 
@@ -132,6 +149,29 @@ class LedgerEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outcome} ({self.reason})"
+
+
+class LedgerAddressQuerySet(models.QuerySet["LedgerAddress"]):
+    def of_contacts(self, contact_ids: list[int]) -> "models.QuerySet[LedgerAddress, int]":
+        """The keys of entries in which one of the contacts' addresses stands."""
+        addresses = ContactAddress.objects.filter(contact__in=contact_ids)
+        return self.filter(address__in=addresses.values("address")).values_list("entry", flat=True)
+
+
+class LedgerAddress(models.Model):
+    """An address of somebody else in a ledger entry: by these a ledger of millions is searched."""
+
+    entry = models.ForeignKey(LedgerEntry, on_delete=models.CASCADE, related_name="addresses")
+    address = models.CharField(max_length=MAX_ADDRESS_LENGTH, db_index=True)
+    domain = models.CharField(max_length=255, db_index=True)
+
+    objects = LedgerAddressQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "ledger addresses"
+
+    def __str__(self) -> str:
+        return self.address
 
 
 class DailyCountQuerySet(models.QuerySet["DailyCount"]):

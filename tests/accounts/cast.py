@@ -57,7 +57,9 @@ class CastTestCase(TestCase):
 @contextmanager
 def one_section() -> Iterator[None]:
     """A section of another room, whatever the rooms above have registered."""
-    section = Section("emails", "Emails", "accounts:customer", "accounts:contact", lambda user: True)
+    section = Section(
+        "emails", "Emails", "accounts:customer", "accounts:contact", lambda user: True
+    )
     with mock.patch("accounts.sections._sections", [section]):
         yield
 

@@ -73,7 +73,11 @@ class ContactFormTests(CastTestCase):
         MyContact.objects.flag(self.teammate, [self.julia])
         url = f"/contacts/{self.julia.pk}/edit/"
         self.assertContains(self.client.get(url), "j.ruiz@harbor.example")
-        fields = {"first_name": "Julia", "last_name": "Ruiz-Diaz", "addresses": "jrd@harbor.example"}
+        fields = {
+            "first_name": "Julia",
+            "last_name": "Ruiz-Diaz",
+            "addresses": "jrd@harbor.example",
+        }
         self.assertRedirects(self.client.post(url, fields), f"/contacts/{self.julia.pk}/")
         self.julia.refresh_from_db()
         self.assertEqual(self.julia.last_name, "Ruiz-Diaz")

@@ -74,7 +74,9 @@ class CustomerPageTests(CastTestCase):
         response = self.client.get(self.url)
         for text in ("Harbor Foods", "C7", "Mia Berg", "Julia Ruiz", "j.ruiz@harbor.example"):
             self.assertContains(response, text)
-        since = {contact.first_name: contact.flagged_since for contact in response.context["contacts"]}
+        since = {
+            contact.first_name: contact.flagged_since for contact in response.context["contacts"]
+        }
         self.assertIsNotNone(since["Julia"])
         self.assertIsNone(since["Kim"])
 

@@ -90,7 +90,9 @@ def test_a_row_without_a_name_is_known_by_its_address(mia):
 
 def test_a_header_that_lacks_a_column_is_refused_and_its_order_does_not_matter(mia):
     with pytest.raises(BadFile, match="my_contact_of"):
-        import_contacts(io.StringIO("customer_number,customer_name,first_name,last_name,email,phone\n"))
+        import_contacts(
+            io.StringIO("customer_number,customer_name,first_name,last_name,email,phone\n")
+        )
     report = import_contacts(
         io.StringIO(
             "\ufeffEmail,customer_number,customer_name,last_name,first_name,phone,my_contact_of,extra\n"

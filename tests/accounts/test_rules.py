@@ -73,8 +73,10 @@ def test_backoff_doubles_up_to_an_hour_and_never_asks_before_retry_after():
 
 def test_regular_passes_drift_apart():
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    due = {next_regular(start, interval=timedelta(minutes=5), chance=random.Random(n))
-           for n in range(50)}
+    due = {
+        next_regular(start, interval=timedelta(minutes=5), chance=random.Random(n))
+        for n in range(50)
+    }
     assert len(due) == 50
     assert min(due) >= start + timedelta(minutes=4.5)
     assert max(due) <= start + timedelta(minutes=5.5)

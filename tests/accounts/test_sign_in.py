@@ -1,6 +1,7 @@
 """Coming in, going out, and what every answer carries."""
 
-from django.test import Client, TestCase, override_settings
+from django.test import Client, RequestFactory, TestCase, override_settings
+from django.views.defaults import server_error
 
 from tests.accounts.cast import HTMX, CastTestCase
 from tests.factories import PASSWORD
@@ -104,9 +105,7 @@ class ErrorPageTests(CastTestCase):
         self.assertContains(response, "could not understand", status_code=400)
 
     def test_a_failure_needs_nothing(self):
-        from django.views.defaults import server_error
-
-        response = server_error(None)
+        response = server_error(RequestFactory().get("/"))
         self.assertContains(response, "Something went wrong", status_code=500)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from crm_sync.providers.types import Folder
 from email_sync import rules
-from email_sync.rules import KnownContact, choose_folders, decide, is_never_synced
+from email_sync.rules import Exclusions, KnownContact, choose_folders, decide, is_never_synced
 from tests.email_sync.fake_gateway import NOW, headers
 
 MIA = "mia@northsound.example"
@@ -31,7 +31,7 @@ KNOWN = {
 }
 
 
-def decided(known=KNOWN, sync_from=NOW - timedelta(days=30), **message):
+def decided(known=KNOWN, sync_from=NOW - timedelta(days=30), never=None, **message):
     message = headers(**message)
     return decide(
         rules.addresses_of(message),
@@ -39,6 +39,7 @@ def decided(known=KNOWN, sync_from=NOW - timedelta(days=30), **message):
         own=OWN,
         known=known,
         sync_from=sync_from,
+        exclusions=never or Exclusions(),
     )
 
 
@@ -131,6 +132,48 @@ def test_the_trace_says_who_each_address_is_and_keeps_somebodies_when_it_is_cut(
     assert trace["addresses"][0]["contacts"][0]["customer"] == "Customer 1001"
     assert len(trace["addresses"]) == rules.TRACE_ADDRESSES
     assert trace["left_out"] == 5_003 - rules.TRACE_ADDRESSES
+
+
+# --- exclusions --------------------------------------------------------------------------------
+ANA_ONLY = Exclusions(addresses=frozenset({"ana@lumen.example"}))
+LUMEN = Exclusions(domains=frozenset({"lumen.example"}))
+INTERNAL = Exclusions(company_domains=frozenset({"northsound.example", "ns.example"}))
+
+
+@pytest.mark.parametrize(
+    ("never", "message", "reason"),
+    [
+        (ANA_ONLY, {}, "excluded-address"),
+        (ANA_ONLY, {"from_": MIA, "to": ("ana@lumen.example",)}, "excluded-address"),
+        (ANA_ONLY, {"from_": "kim@harbor.example", "cc": ("ANA@lumen.example",)}, "excluded-address"),
+        (ANA_ONLY, {"from_": MIA, "to": (), "bcc": ("ana@lumen.example",)}, "excluded-address"),
+        (LUMEN, {"from_": "x@LUMEN.example", "to": ("kim@harbor.example",)}, "excluded-domain"),
+        (INTERNAL, {"from_": "bo@ns.example"}, "internal-only"),
+        (INTERNAL, {"from_": MIA, "to": (MIA,), "cc": ("bo@northsound.example",)}, "internal-only"),
+    ],
+)
+def test_an_exclusion_takes_the_whole_message_even_beside_a_contact(never, message, reason):
+    decision = decided(never=never, **message)
+    assert (decision.outcome, decision.reason, decision.matches) == ("excluded", reason, ())
+
+
+@pytest.mark.parametrize(
+    ("never", "message"),
+    [
+        (ANA_ONLY, {"from_": "kim@harbor.example"}),
+        (LUMEN, {"from_": "kim@harbor.example", "cc": ("x@mail.lumen.example",)}),
+        (LUMEN, {"from_": "kim@harbor.example", "cc": ("x@notlumen.example",)}),
+        (INTERNAL, {"from_": "ana@lumen.example", "cc": ("bo@northsound.example",)}),
+        (INTERNAL, {"from_": MIA, "to": ("bo@ns.example",), "bcc": ("ana@lumen.example",)}),
+        (Exclusions(addresses=frozenset({MIA})), {}),
+    ],
+)
+def test_what_is_only_like_an_exclusion_still_matches(never, message):
+    assert decided(never=never, **message).outcome == "matched"
+
+
+def test_mail_without_any_party_is_not_internal():
+    assert decided(never=INTERNAL, from_="", to=()).reason == "unknown-address"
 
 
 # --- folders -----------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from email_sync.models import (
     Email,
     EmailContact,
     EmailParticipant,
+    Exclusion,
     FolderCursor,
     LedgerEntry,
 )
@@ -188,6 +189,66 @@ def test_a_contact_flagged_later_brings_in_mail_from_then_on(cast):
     cast.gateway.add(mail("b", from_="lee@harbor.example"))
     cast.sync()
     assert cast.ledger() == {"a": "not-my-contact", "b": "matched"}
+
+
+def test_look_back_days_match_older_mail_again_when_a_contact_is_flagged(cast):
+    cast.gateway.add(
+        mail("near", from_="lee@harbor.example", received_at=NOW - timedelta(days=3)),
+        mail("far", from_="lee@harbor.example", received_at=NOW - timedelta(days=20)),
+        mail("gone", from_="lee@harbor.example", received_at=NOW - timedelta(days=2)),
+        mail("other", from_="x@other.example", received_at=NOW - timedelta(days=3)),
+        mail("never", from_="lee@harbor.example", cc=("n@never.example",)),
+    )
+    Exclusion.objects.create(kind="domain", value="never.example")
+    cast.gateway.page_size = 50
+    cast.sync()
+    settings = Settings(look_back_days=7)
+    del cast.gateway.messages["gone"]
+    MyContact.objects.flag(cast.user, [cast.lee])
+    cast.gateway.fetched.clear()
+    cast.sync(settings)
+    assert cast.ledger() == {
+        "near": "matched",
+        "far": "not-my-contact",
+        "gone": "not-my-contact",
+        "other": "unknown-address",
+        "never": "excluded-domain",
+    }
+    assert sorted(cast.gateway.fetched) == ["gone", "near"]
+    assert Email.objects.get().links.get().contact == cast.lee
+    assert {c.outcome: c.count for c in DailyCount.objects.all()} == {
+        "matched": 1, "unmatched": 3, "excluded": 1,
+    }  # fmt: skip
+    cast.gateway.fetched.clear()
+    cast.sync(settings)
+    assert cast.gateway.fetched == []
+
+
+def test_of_excluded_mail_not_even_the_subject_is_kept(cast):
+    Exclusion.objects.create(kind="address", value=" Ana@Lumen.example ", user=cast.user)
+    cast.gateway.add(mail("a", subject="SECRET"))
+    cast.sync()
+    entry = LedgerEntry.objects.get()
+    assert (entry.outcome, entry.reason, entry.subject) == ("excluded", "excluded-address", "")
+    assert "SECRET" not in str(entry.__dict__)
+    assert cast.gateway.fetched == []
+
+
+def test_another_users_exclusion_does_not_concern_mine(cast):
+    sam = User.objects.create(username="sam")
+    Exclusion.objects.create(kind="domain", value="lumen.example", user=sam)
+    cast.gateway.add(mail("a"))
+    cast.sync()
+    assert cast.ledger() == {"a": "matched"}
+
+
+def test_the_ledger_is_searched_by_the_others_addresses_and_domains(cast):
+    cast.gateway.add(mail("a"), mail("b", from_="x@other.example"))
+    cast.sync()
+    of = LedgerEntry.objects
+    assert of.of_address("ana@lumen.example").get().provider_id == "a"
+    assert of.of_domain("other.example").get().provider_id == "b"
+    assert not of.of_address(MIA).exists()
 
 
 def test_an_email_deleted_in_the_crm_does_not_come_back(cast):
@@ -488,7 +549,7 @@ def test_an_idle_pass_costs_a_fixed_number_of_queries(cast, django_assert_num_qu
     cast.gateway.add(*strangers(150))
     cast.sync()
     cast.sync()
-    with django_assert_num_queries(17):
+    with django_assert_num_queries(19):
         cast.sync()
 
 

@@ -19,8 +19,7 @@ class Command(BaseCommand):
         try:
             if value is not None:
                 settings = system_settings.change(name, value)
-            elif name is not None:
-                system_settings.check_name(name)
+            name = name and system_settings.known_name(name)
         except system_settings.BadSetting as error:
             raise CommandError(str(error)) from None
         for each in [name] if name else system_settings.names():

@@ -1,0 +1,78 @@
+"""Who may open what."""
+
+from django.http import Http404, HttpResponse
+from django.test import RequestFactory
+
+from accounts import access
+from accounts.models import User
+from tests.accounts.cast import CastTestCase
+
+
+class AccessTests(CastTestCase):
+    def request(self, user: User):
+        request = RequestFactory().get("/")
+        request.user = user
+        return request
+
+    def opens(self, view, user: User) -> bool:
+        try:
+            return view(self.request(user)).status_code == 200
+        except Http404:
+            return False
+
+    def test_roles(self):
+        people = (self.rep, self.manager, self.admin)
+        for decorate, expected in (
+            (access.admin_required, [False, False, True]),
+            (access.manager_required, [False, True, True]),
+        ):
+            view = decorate(lambda request: HttpResponse())
+            self.assertEqual([self.opens(view, user) for user in people], expected)
+
+    def test_whose_mail_somebody_may_read(self):
+        expected = {
+            self.rep: {self.rep},
+            self.manager: {self.manager, self.rep, self.teammate},
+            self.admin: set(User.objects.all()),
+        }
+        for viewer, readable in expected.items():
+            found = set()
+            for user in User.objects.all():
+                try:
+                    found.add(access.get_readable_user(self.request(viewer), user.pk))
+                except Http404:
+                    continue
+            self.assertEqual(found, readable, viewer.username)
+
+    def test_a_former_rep_of_a_manager_is_no_longer_readable(self):
+        self.rep.manager = None
+        self.rep.save()
+        with self.assertRaises(Http404):
+            access.get_readable_user(self.request(self.manager), self.rep.pk)
+
+    def test_a_new_mailbox_is_not_stored_by_looking(self):
+        self.assertIsNone(access.get_mailbox(self.rep).pk)
+
+
+class AdminSiteTests(CastTestCase):
+    def test_every_list_and_search_of_this_app_opens_for_admins(self):
+        from django.contrib import admin
+
+        self.sign_in(self.admin)
+        models = [model for model in admin.site._registry if model._meta.app_label == "accounts"]
+        self.assertEqual(len(models), 11)
+        for model in models:
+            url = f"/admin/accounts/{model._meta.model_name}/"
+            self.assertEqual(self.client.get(f"{url}?q=mia").status_code, 200, url)
+
+    def test_a_grant_is_never_shown(self):
+        from tests.factories import MailboxFactory
+
+        mailbox = MailboxFactory(user=self.rep, grant_id="grant-secret")
+        self.sign_in(self.admin)
+        response = self.client.get(f"/admin/accounts/mailbox/{mailbox.pk}/change/")
+        self.assertNotContains(response, "grant-secret")
+
+    def test_reps_are_turned_away(self):
+        response = self.client.get("/admin/accounts/user/")
+        self.assertEqual(response.status_code, 302)
