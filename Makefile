@@ -52,7 +52,7 @@ lint: setup
 	@$(bin)/ruff format --check --quiet .
 
 types: setup
-	@$(bin)/mypy
+	@$(embedded) $(bin)/mypy
 
 contracts: setup
 	@$(bin)/lint-imports --no-cache

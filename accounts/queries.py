@@ -18,9 +18,9 @@ _ORDERS = {
 
 
 def customer_list(user: User, *, q: str, status: str, mine: bool, sort: str) -> CustomerQuerySet:
-    """The customers that fit the filters, each with its contacts counted, and those that are mine."""
+    """Customers that fit the filters, each with its contacts counted, and those that are mine."""
     my_contacts = MyContact.objects.filter(user=user)
-    customers = Customer.objects.search(q).select_related("account_manager")
+    customers = Customer.objects.search(q)
     if status:
         customers = customers.filter(status=status)
     if mine:

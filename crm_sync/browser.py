@@ -10,7 +10,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 
 def go_to(request: HttpRequest, to: Any, *args: Any, **kwargs: Any) -> HttpResponse:
-    """On to another page. After a plain redirect htmx would put that page into a dialog of this one."""
+    """On to another page. A plain redirect would end in a dialog of this one, for htmx follows it."""
     onward: type[HttpResponse] = HttpResponseRedirect
     if is_piece(request):
         onward = HttpResponseClientRedirect

@@ -16,7 +16,7 @@ _SCRUBBED = (
 for _name in _SCRUBBED.split():
     os.environ.pop(_name, None)
 
-# The first process makes the place; pytest-xdist's workers inherit it, conftest.py removes it.
+# The first process makes the place, pytest-xdist's workers inherit it; conftest.py removes it.
 RUN_DIR = os.environ.setdefault("TEST_RUN_DIR", "") or tempfile.mkdtemp(prefix="crm-sync-test-")
 os.environ["TEST_RUN_DIR"] = RUN_DIR
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "main")

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from django.test import TestCase
 
-from accounts.models import User
+from accounts.models import Contact, Customer, User
 from accounts.sections import Section
 from crm_sync.providers.errors import ProviderError
 from crm_sync.providers.types import Folder, Grant
@@ -20,23 +20,34 @@ HTMX = {"HX-Request": "true"}
 class CastTestCase(TestCase):
     """A rep with a customer and two contacts; a teammate, their manager, an admin, a stranger."""
 
+    manager: User
+    rep: User
+    teammate: User
+    stranger: User
+    admin: User
+    customer: Customer
+    julia: Contact
+    kim: Contact
+
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.manager = UserFactory(username="lena", role=User.Role.MANAGER)
-        cls.rep = UserFactory(
+        cls.manager = UserFactory.create(username="lena", role=User.Role.MANAGER)
+        cls.rep = UserFactory.create(
             username="mia", first_name="Mia", last_name="Berg", manager=cls.manager
         )
-        cls.teammate = UserFactory(username="sam", manager=cls.manager)
-        cls.stranger = UserFactory(username="eve")
-        cls.admin = UserFactory(username="ada", role=User.Role.ADMIN)
-        cls.customer = CustomerFactory(name="Harbor Foods", number="C7", account_manager=cls.rep)
-        cls.julia = ContactFactory(
+        cls.teammate = UserFactory.create(username="sam", manager=cls.manager)
+        cls.stranger = UserFactory.create(username="eve")
+        cls.admin = UserFactory.create(username="ada", role=User.Role.ADMIN)
+        cls.customer = CustomerFactory.create(
+            name="Harbor Foods", number="C7", account_manager=cls.rep
+        )
+        cls.julia = ContactFactory.create(
             customer=cls.customer,
             first_name="Julia",
             last_name="Ruiz",
             addresses=["j.ruiz@harbor.example"],
         )
-        cls.kim = ContactFactory(customer=cls.customer, first_name="Kim", last_name="Lee")
+        cls.kim = ContactFactory.create(customer=cls.customer, first_name="Kim", last_name="Lee")
 
     def setUp(self) -> None:
         self.client.force_login(self.rep)
@@ -68,7 +79,7 @@ class StandInGateway:
     """Says what the test tells it to; an exception given as an answer is raised."""
 
     def __init__(self) -> None:
-        self.provider: str | None | ProviderError = "google"
+        self.provider: str | ProviderError | None = "google"
         self.exchanged: Grant | ProviderError = Grant("grant-1", "mia@northsound.example", "google")
         self.listed: list[Folder] | ProviderError = []
         self.revoking: ProviderError | None = None

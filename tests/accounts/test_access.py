@@ -1,11 +1,14 @@
 """Who may open what."""
 
+import pytest
+from django.contrib import admin
 from django.http import Http404, HttpResponse
 from django.test import RequestFactory
 
 from accounts import access
 from accounts.models import User
 from tests.accounts.cast import CastTestCase
+from tests.factories import MailboxFactory
 
 
 class AccessTests(CastTestCase):
@@ -27,7 +30,7 @@ class AccessTests(CastTestCase):
             (access.manager_required, [False, True, True]),
         ):
             view = decorate(lambda request: HttpResponse())
-            self.assertEqual([self.opens(view, user) for user in people], expected)
+            assert [self.opens(view, user) for user in people] == expected
 
     def test_whose_mail_somebody_may_read(self):
         expected = {
@@ -42,37 +45,33 @@ class AccessTests(CastTestCase):
                     found.add(access.get_readable_user(self.request(viewer), user.pk))
                 except Http404:
                     continue
-            self.assertEqual(found, readable, viewer.username)
+            assert found == readable, viewer.username
 
     def test_a_former_rep_of_a_manager_is_no_longer_readable(self):
         self.rep.manager = None
         self.rep.save()
-        with self.assertRaises(Http404):
+        with pytest.raises(Http404):
             access.get_readable_user(self.request(self.manager), self.rep.pk)
 
     def test_a_new_mailbox_is_not_stored_by_looking(self):
-        self.assertIsNone(access.get_mailbox(self.rep).pk)
+        assert access.get_mailbox(self.rep).pk is None
 
 
 class AdminSiteTests(CastTestCase):
     def test_every_list_and_search_of_this_app_opens_for_admins(self):
-        from django.contrib import admin
-
         self.sign_in(self.admin)
         models = [model for model in admin.site._registry if model._meta.app_label == "accounts"]
-        self.assertEqual(len(models), 11)
+        assert len(models) == 11
         for model in models:
             url = f"/admin/accounts/{model._meta.model_name}/"
-            self.assertEqual(self.client.get(f"{url}?q=mia").status_code, 200, url)
+            assert self.client.get(f"{url}?q=mia").status_code == 200, url
 
     def test_a_grant_is_never_shown(self):
-        from tests.factories import MailboxFactory
-
-        mailbox = MailboxFactory(user=self.rep, grant_id="grant-secret")
+        mailbox = MailboxFactory.create(user=self.rep, grant_id="grant-secret")
         self.sign_in(self.admin)
         response = self.client.get(f"/admin/accounts/mailbox/{mailbox.pk}/change/")
         self.assertNotContains(response, "grant-secret")
 
     def test_reps_are_turned_away(self):
         response = self.client.get("/admin/accounts/user/")
-        self.assertEqual(response.status_code, 302)
+        assert response.status_code == 302

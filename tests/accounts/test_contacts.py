@@ -29,13 +29,13 @@ class ContactPageTests(CastTestCase):
 
     def test_a_flag_of_somebody_else_does_not_show(self):
         MyContact.objects.flag(self.teammate, [self.julia])
-        self.assertIsNone(self.client.get(self.url).context["since"])
+        assert self.client.get(self.url).context["since"] is None
 
     def test_a_contact_that_is_not_there(self):
-        self.assertEqual(self.client.get("/contacts/999999/").status_code, 404)
+        assert self.client.get("/contacts/999999/").status_code == 404
 
     def test_it_rejects_a_post(self):
-        self.assertEqual(self.client.post(self.url).status_code, 405)
+        assert self.client.post(self.url).status_code == 405
 
     def test_anonymous_must_sign_in(self):
         self.assert_anonymous_must_sign_in(self.url)
@@ -53,16 +53,16 @@ class ContactFormTests(CastTestCase):
         response = self.client.post(self.new, self.fields | {"addresses": typed})
         self.assertRedirects(response, f"/customers/{self.customer.pk}/")
         ana = Contact.objects.get(first_name="Ana")
-        self.assertEqual(ana.customer, self.customer)
-        self.assertEqual(
-            [row.address for row in ana.addresses.all()],
-            ["ana@lumen.example", "a.sato@private.example"],
-        )
+        assert ana.customer == self.customer
+        assert [row.address for row in ana.addresses.all()] == [
+            "ana@lumen.example",
+            "a.sato@private.example",
+        ]
 
     def test_what_is_no_address_is_named_and_nothing_is_saved(self):
         response = self.client.post(self.new, self.fields | {"addresses": "ana@lumen.example\nana"})
         self.assertContains(response, "“ana” is not an email address.")
-        self.assertFalse(Contact.objects.filter(first_name="Ana").exists())
+        assert not Contact.objects.filter(first_name="Ana").exists()
 
     def test_a_contact_has_a_name_and_an_address(self):
         response = self.client.post(self.new, {"first_name": " ", "last_name": "", "addresses": ""})
@@ -80,15 +80,15 @@ class ContactFormTests(CastTestCase):
         }
         self.assertRedirects(self.client.post(url, fields), f"/contacts/{self.julia.pk}/")
         self.julia.refresh_from_db()
-        self.assertEqual(self.julia.last_name, "Ruiz-Diaz")
-        self.assertEqual([a.address for a in self.julia.addresses.all()], ["jrd@harbor.example"])
-        self.assertTrue(self.julia.flags.filter(user=self.teammate).exists())
+        assert self.julia.last_name == "Ruiz-Diaz"
+        assert [a.address for a in self.julia.addresses.all()] == ["jrd@harbor.example"]
+        assert self.julia.flags.filter(user=self.teammate).exists()
 
     def test_a_customer_that_is_not_there(self):
-        self.assertEqual(self.client.get("/customers/999999/contacts/new/").status_code, 404)
+        assert self.client.get("/customers/999999/contacts/new/").status_code == 404
 
     def test_it_rejects_other_methods(self):
-        self.assertEqual(self.client.delete(self.new).status_code, 405)
+        assert self.client.delete(self.new).status_code == 405
 
 
 class ContactDeleteTests(CastTestCase):
@@ -109,13 +109,13 @@ class ContactDeleteTests(CastTestCase):
     def test_it_asks_first_and_then_deletes(self):
         self.assertContains(self.client.get(self.url), "cannot be undone")
         self.assertRedirects(self.client.post(self.url), f"/customers/{self.customer.pk}/")
-        self.assertFalse(Contact.objects.filter(pk=self.julia.pk).exists())
+        assert not Contact.objects.filter(pk=self.julia.pk).exists()
 
     def test_a_contact_with_emails_stays(self):
         self.link_an_email()
         self.assertContains(self.client.get(self.url), "cannot be deleted")
         self.assertContains(self.client.post(self.url), "cannot be deleted")
-        self.assertTrue(Contact.objects.filter(pk=self.julia.pk).exists())
+        assert Contact.objects.filter(pk=self.julia.pk).exists()
 
     def test_it_rejects_other_methods(self):
-        self.assertEqual(self.client.delete(self.url).status_code, 405)
+        assert self.client.delete(self.url).status_code == 405

@@ -11,14 +11,14 @@ class ShutterTests(CastTestCase):
         return {shutter.key: shutter.is_open for shutter in response.context["shutters"]}
 
     def test_all_are_open_at_first(self):
-        self.assertEqual(self.opened(), {"contacts": True, "emails": True})
+        assert self.opened() == {"contacts": True, "emails": True}
 
     def test_a_closed_one_stays_closed_for_this_user(self):
         response = self.client.post("/shutters/emails/", {"state": "closed"})
-        self.assertEqual(response.status_code, 204)
-        self.assertEqual(self.opened(), {"contacts": True, "emails": False})
+        assert response.status_code == 204
+        assert self.opened() == {"contacts": True, "emails": False}
         self.sign_in(self.teammate)
-        self.assertTrue(self.opened()["emails"])
+        assert self.opened()["emails"]
 
     def test_a_closed_one_is_fetched_only_when_it_is_opened(self):
         self.client.post("/shutters/emails/", {"state": "closed"})
@@ -30,16 +30,16 @@ class ShutterTests(CastTestCase):
         self.client.post("/shutters/emails/", {"state": "closed"})
         self.client.post("/shutters/emails/", {"state": "closed"})
         self.client.post("/shutters/emails/", {"state": "open"})
-        self.assertTrue(self.opened()["emails"])
+        assert self.opened()["emails"]
 
     def test_nonsense_is_refused(self):
         for url, state in (("/shutters/emails/", "ajar"), (f"/shutters/{'x' * 41}/", "closed")):
-            self.assertEqual(self.client.post(url, {"state": state}).status_code, 400)
-        self.assertFalse(ShutterState.objects.exists())
+            assert self.client.post(url, {"state": state}).status_code == 400
+        assert not ShutterState.objects.exists()
 
     def test_it_rejects_a_link(self):
-        self.assertEqual(self.client.get("/shutters/emails/").status_code, 405)
+        assert self.client.get("/shutters/emails/").status_code == 405
 
     def test_anonymous_must_sign_in(self):
         self.client.logout()
-        self.assertEqual(self.client.post("/shutters/emails/").status_code, 302)
+        assert self.client.post("/shutters/emails/").status_code == 302
