@@ -20,7 +20,7 @@ _ORDERS = {
 def customer_list(user: User, *, q: str, status: str, mine: bool, sort: str) -> CustomerQuerySet:
     """Customers that fit the filters, each with its contacts counted, and those that are mine."""
     my_contacts = MyContact.objects.filter(user=user)
-    customers = Customer.objects.search(q)
+    customers = Customer.objects.search(q).select_related("account_manager")
     if status:
         customers = customers.filter(status=status)
     if mine:

@@ -10,7 +10,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 
 def go_to(request: HttpRequest, to: Any, *args: Any, **kwargs: Any) -> HttpResponse:
-    """On to another page. A plain redirect would end in a dialog of this one, for htmx follows it."""
+    """On to another page. htmx would follow a plain redirect and put that page into a dialog."""
     onward: type[HttpResponse] = HttpResponseRedirect
     if is_piece(request):
         onward = HttpResponseClientRedirect

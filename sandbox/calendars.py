@@ -389,10 +389,11 @@ def new_event(
 
 
 def _copies(sandbox: Sandbox, index: int, event: Event) -> list[tuple[int, Event]]:
-    """The event in the calendars of its participants that have a mailbox in this world."""
+    """The event in the calendars of everybody else in it who has a mailbox in this world."""
     copies = []
-    for participant in event["participants"]:
-        other = sandbox.index_of(participant.get("email", ""))
+    parties = [*event["participants"], event["organizer"]]
+    addresses = dict.fromkeys(party.get("email", "").casefold() for party in parties)
+    for other in dict.fromkeys(sandbox.index_of(address) for address in addresses):
         if other is None or other == index:
             continue
         agenda = sandbox.agenda(other)
@@ -440,6 +441,9 @@ def drop_event(sandbox: Sandbox, index: int, event: Event) -> None:
         operations.append({"op": "event", "mailbox": index, "event": cancelled})
     else:
         operations.append({"op": "event-gone", "mailbox": index, "id": event["id"]})
+    # The edited occurrences of a series go with it.
+    for edited in [e for e in agenda.events.values() if e.get("master_event_id") == event["id"]]:
+        operations.append({"op": "event-gone", "mailbox": index, "id": edited["id"]})
     copies = _copies(sandbox, index, cancelled) if is_own else []
     operations += [{"op": "event", "mailbox": i, "event": e} for i, e in copies]
     sandbox.commit(*operations)

@@ -63,9 +63,9 @@ class Server:
     def get(self, path: str, **params: Any) -> requests.Response:
         return self.request("GET", path, params=params)
 
-    def control(self, path: str, **body: Any) -> dict[str, Any]:
+    def control(self, switch: str, /, **body: Any) -> dict[str, Any]:
         """Use a switch; it must work."""
-        answer = self.request("POST", f"/sandbox/{path}", json=body)
+        answer = self.request("POST", f"/sandbox/{switch}", json=body)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
@@ -126,7 +126,9 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 with receiver._arrived:
-                    receiver.received.append(({k.lower(): v for k, v in self.headers.items()}, body))
+                    receiver.received.append(
+                        ({k.lower(): v for k, v in self.headers.items()}, body)
+                    )
                     status = receiver.statuses.pop(0) if receiver.statuses else 200
                     receiver._arrived.notify_all()
                 self._answer(status, "")

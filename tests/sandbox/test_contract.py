@@ -68,7 +68,11 @@ def test_hosted_authentication(client: Client) -> None:
     assert tokens.expires_in == 3600
     assert client.grants.find(tokens.grant_id).data.email == MIA
 
-    again = {"client_id": CLIENT_ID, "redirect_uri": CALLBACK, "refresh_token": tokens.refresh_token}
+    again = {
+        "client_id": CLIENT_ID,
+        "redirect_uri": CALLBACK,
+        "refresh_token": tokens.refresh_token,
+    }
     refreshed = client.auth.refresh_access_token(again)
     info = client.auth.validate_access_token(refreshed.access_token).data
     assert (info.email, info.sub) == (MIA, tokens.grant_id)
@@ -130,8 +134,10 @@ def test_folders(client: Client, mailbox: str) -> None:
     attributes = {a for folder in found for a in ast.literal_eval(folder.attributes or "[]")}
     assert {"\\Inbox", "\\Sent", "\\Drafts", "\\Junk", "\\Trash"} <= attributes
     inbox = client.folders.find(mailbox, found[0].id).data
-    assert inbox.total_count and inbox.total_count > 100
-    assert inbox.unread_count and inbox.unread_count < inbox.total_count
+    assert inbox.total_count
+    assert inbox.total_count > 100
+    assert inbox.unread_count
+    assert inbox.unread_count < inbox.total_count
     made = client.folders.create(mailbox, {"name": f"Project {mailbox}"}).data
     renamed = client.folders.update(mailbox, made.id, {"name": f"Old {mailbox}"}).data
     assert (renamed.id, renamed.name) == (made.id, f"Old {mailbox}")
@@ -152,12 +158,14 @@ def test_messages(client: Client, mailbox: str) -> None:
     message = page.data[0]
     assert message.object == "message"
     assert message.body
-    assert message.snippet is not None and len(message.snippet) <= 100
+    assert message.snippet is not None
+    assert len(message.snippet) <= 100
     assert isinstance(message.from_, list)
     found = client.messages.find(mailbox, message.id).data
     assert (found.id, found.subject, found.headers) == (message.id, message.subject, None)
     raw = client.messages.find(mailbox, message.id, query_params={"fields": "raw_mime"}).data
-    assert raw.raw_mime and raw.subject is None
+    assert raw.raw_mime
+    assert raw.subject is None
     starred = client.messages.update(mailbox, message.id, {"starred": True, "unread": True}).data
     assert (starred.starred, starred.unread) == (True, True)
 
@@ -190,7 +198,8 @@ def test_send_reaches_colleagues_and_the_sent_folder(
     }
     sent = client.messages.send(mailbox, request).data
     assert contract.folder(mailbox, "sent") in (sent.folders or [])
-    assert sent.attachments and sent.attachments[0].size == 5
+    assert sent.attachments
+    assert sent.attachments[0].size == 5
     for other in (SAM, LENA):
         query = {"subject": request["subject"], "in": contract.folder(other, "inbox")}
         (copy,) = client.messages.list(other, query_params=query).data
@@ -203,7 +212,8 @@ def test_send_again_with_the_same_key_sends_once(client: Client, mailbox: str) -
     first = client.messages.send(mailbox, request, overrides=overrides)
     second = client.messages.send(mailbox, request, overrides=overrides)
     assert first.data.id == second.data.id
-    assert second.headers is not None and second.headers["Idempotent-Response"] == "true"
+    assert second.headers is not None
+    assert second.headers["Idempotent-Response"] == "true"
     query = {"subject": request["subject"]}
     assert len(client.messages.list(mailbox, query_params=query).data) == 1
     with pytest.raises(NylasApiError) as error:
@@ -239,7 +249,8 @@ def test_large_and_raw_messages(client: Client, mailbox: str) -> None:
     request = {"to": [{"email": "a@b.example"}], "subject": "Big €", "attachments": [large]}
     sent = client.messages.send(mailbox, request).data
     assert sent.subject == "Big €"
-    assert sent.attachments and sent.attachments[0].size == 3 * 1024 * 1024
+    assert sent.attachments
+    assert sent.attachments[0].size == 3 * 1024 * 1024
     mime = (
         f"From: {mailbox}\r\nTo: a@b.example\r\nSubject: Raw\r\n"
         "Message-ID: <raw@b.example>\r\n\r\nText\r\n"
@@ -250,7 +261,8 @@ def test_large_and_raw_messages(client: Client, mailbox: str) -> None:
 
 def test_threads(client: Client, mailbox: str) -> None:
     page = client.threads.list(mailbox, query_params={"limit": 50})
-    assert len(page.data) == 50 and page.next_cursor
+    assert len(page.data) == 50
+    assert page.next_cursor
     dates = [thread.latest_draft_or_message.date for thread in page.data]
     assert dates == sorted(dates, reverse=True)
     more = client.threads.list(mailbox, query_params={"limit": 50, "page_token": page.next_cursor})

@@ -192,9 +192,7 @@ def test_what_happens_to_a_message_is_announced(
         types = {notice["type"] for notice in receiver.wait_for(count)}
         assert types == {"message.created", *after_move, "message.deleted"}
         deleted = [n for n in receiver.wait_for(count) if n["type"] == "message.deleted"]
-        assert all(
-            n["data"]["object"].keys() == {"id", "grant_id", "object"} for n in deleted
-        )
+        assert all(n["data"]["object"].keys() == {"id", "grant_id", "object"} for n in deleted)
 
 
 def test_the_life_of_a_grant_is_announced(

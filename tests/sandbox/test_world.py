@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import subprocess
 import sys
 import time
@@ -31,18 +32,24 @@ def make_world(**changes: int) -> World:
     return World(**{**shape, **changes})
 
 
+WORLD = make_world()
+
+
 # --- the same for a seed --------------------------------------------------------------------------
 
 
-def test_same_seed_same_pages_in_two_processes(start: Callable[..., Server], server: Server) -> None:
+def test_same_seed_same_pages_in_two_processes(
+    start: Callable[..., Server], server: Server
+) -> None:
     twin = start("--anchor", ANCHOR)
     other = start("--anchor", ANCHOR, "--seed", "2")
     path = "/v3/grants/noah.moreau@northsound.example/messages"
     query = {"limit": 100, "fields": "include_headers"}
     first = server.get(path, **query).json()["data"]
     assert twin.get(path, **query).json()["data"] == first
-    assert twin.get("/sandbox/world").json()["customers"] == (
-        server.get("/sandbox/world").json()["customers"]
+    assert (
+        twin.get("/sandbox/world").json()["customers"]
+        == (server.get("/sandbox/world").json()["customers"])
     )
     theirs = other.get(f"/v3/grants/{SAM}/messages", **query).json()["data"]
     ours = twin.get(f"/v3/grants/{SAM}/messages", **query).json()["data"]
@@ -58,7 +65,7 @@ def test_scrambling_can_be_undone(number: int) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 5), st.integers(0, 399))
 def test_every_id_leads_back_to_its_message(index: int, i: int) -> None:
-    mailbox = Mailbox(make_world(), index)
+    mailbox = Mailbox(WORLD, index)
     mail = mailbox.mail(i)
     assert mail is not None
     found = mailbox.find(mailbox.id_of(i))
@@ -67,15 +74,17 @@ def test_every_id_leads_back_to_its_message(index: int, i: int) -> None:
     assert mailbox.find_thread(mailbox.thread_id_of(mail.thread)) == mail.thread
     if mail.message_id is not None:
         again = mailbox.find_by_message_id(mail.message_id)
-        assert again is not None and again.message_id == mail.message_id
+        assert again is not None
+        assert again.message_id == mail.message_id
 
 
 @pytest.mark.parametrize(("messages", "days"), [(400, 45), (1, 1), (37, 3), (20_000, 30)])
 def test_dates_fall_and_stay_within_the_history(messages: int, days: int) -> None:
     world = make_world(messages=messages, history_days=days)
     dates = [world.date(2, i) for i in range(messages)]
-    assert all(newer > older for newer, older in zip(dates, dates[1:], strict=False))
-    assert dates[0] < NOW and dates[-1] >= NOW - days * 86_400
+    assert all(newer > older for newer, older in itertools.pairwise(dates))
+    assert dates[0] < NOW
+    assert dates[-1] >= NOW - days * 86_400
     for i in range(0, messages, max(1, messages // 50)):
         assert world.first_not_newer(2, dates[i]) == i
         assert world.first_not_newer(2, dates[i] - 1) == i + 1
@@ -316,16 +325,19 @@ class CountingWorld(World):
 
 @pytest.mark.parametrize("role", ["inbox", "sent", "harbor", "drafts"])
 def test_a_page_of_a_large_mailbox_makes_about_a_page_of_messages(role: str) -> None:
-    world = CountingWorld(
-        seed=3, anchor=NOW, mailboxes=10_000, messages=100_000, history_days=60
-    )
+    world = CountingWorld(seed=3, anchor=NOW, mailboxes=10_000, messages=100_000, history_days=60)
     for index in (4_000, 9_999):
         mailbox = Mailbox(world, index)
         folder = mailbox.folder_of_role(role)
         world.made = 0
-        params = {"in": folder, "received_after": NOW - 50 * 86_400, "received_before": NOW - 86_400}
+        params = {
+            "in": folder,
+            "received_after": NOW - 50 * 86_400,
+            "received_before": NOW - 86_400,
+        }
         page, cursor = page_of(matching(mailbox, params, None), 200)
-        assert len(page) == 200 and cursor is not None
+        assert len(page) == 200
+        assert cursor is not None
         assert all(folder in mail.folders for mail in page)
         second, _ = page_of(matching(mailbox, params, decode_cursor(cursor)), 200)
         assert world.made <= 410
