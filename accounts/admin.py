@@ -16,6 +16,9 @@ from accounts.models import (
     SystemSetting,
     User,
     UserAlias,
+    WebhookCounter,
+    WebhookNotification,
+    WebhookRegistration,
 )
 from accounts.outcomes import state_of
 
@@ -210,3 +213,36 @@ class ShutterStateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related = ("user",)
     search_fields = ("user__username", "user__last_name", "section")
     autocomplete_fields = ("user",)
+
+
+class _ShownOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that only the code writes."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+@admin.register(WebhookRegistration)
+class WebhookRegistrationAdmin(_ShownOnly):
+    """The secret is never shown; `manage.py webhook` makes and rotates it."""
+
+    list_display = ("nylas_id", "created_at", "retired_at")
+    search_fields = ("nylas_id",)
+
+
+@admin.register(WebhookNotification)
+class WebhookNotificationAdmin(_ShownOnly):
+    list_display = ("notification_id", "type", "received_at")
+    list_filter = ("type",)
+    search_fields = ("notification_id",)
+    date_hierarchy = "received_at"
+
+
+@admin.register(WebhookCounter)
+class WebhookCounterAdmin(_ShownOnly):
+    list_display = ("day", "name", "count")
+    list_filter = ("name",)
+    date_hierarchy = "day"

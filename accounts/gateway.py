@@ -2,11 +2,11 @@
 
 from typing import Protocol
 
-from crm_sync.providers.types import AuthorisationGateway, MailGateway
+from crm_sync.providers.types import AuthorisationGateway, MailGateway, WebhookGateway
 
 
-class Gateway(AuthorisationGateway, MailGateway, Protocol):
-    """What connecting a mailbox and listing its folders need."""
+class Gateway(AuthorisationGateway, MailGateway, WebhookGateway, Protocol):
+    """What connecting a mailbox, reading it and hearing of its news need."""
 
     def check(self) -> str:
         """Whether the provider accepts our key: a sentence; raises a ProviderError."""

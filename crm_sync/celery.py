@@ -3,6 +3,7 @@
 import os
 
 from celery import Celery
+from celery.schedules import crontab
 from celery.signals import worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_sync.settings")
@@ -13,6 +14,15 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "dispatch due mailboxes": {"task": "email_sync.dispatch_due", "schedule": 10.0},
     "expire old ledger entries": {"task": "email_sync.expire_ledger", "schedule": 3600.0},
+    "forget old notifications": {
+        "task": "email_sync.forget_notifications",
+        "schedule": crontab(hour=3, minute=17),
+    },
+    # At night (UTC), a few mailboxes at a time.
+    "check coverage": {
+        "task": "email_sync.dispatch_checks",
+        "schedule": crontab(minute="*/5", hour="0-5"),
+    },
 }
 
 

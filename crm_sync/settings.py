@@ -45,6 +45,8 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 NYLAS_API_URI = environment.address("NYLAS_API_URI", "https://api.us.nylas.com")
 NYLAS_API_KEY = environment.text("NYLAS_API_KEY")
 NYLAS_CLIENT_ID = environment.text("NYLAS_CLIENT_ID")
+# Of a webhook made elsewhere; what `manage.py webhook` registers keeps its secret in the database.
+NYLAS_WEBHOOK_SECRET = environment.text("NYLAS_WEBHOOK_SECRET")
 
 # --- applications ------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -142,6 +144,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     "socket_connect_timeout": 5,
+    # Who queues something (a page, a webhook) hears at once that the queue is away, not after 6 s.
+    "max_retries": 0,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_ACKS_LATE = True

@@ -46,7 +46,8 @@ class Part:
     is_ready: Callable[[], bool]
     process: subprocess.Popen[bytes] = field(init=False)
     restarts: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_RESTARTS))
-    # Where in the log the present process began.
+    # When the present process began, and where in the log.
+    began: float = 0.0
     log_start: int = 0
 
     def has_logged(self, text: str) -> bool:
@@ -106,12 +107,14 @@ class Supervisor:
             output.seek(part.log_start)
             return output.read().decode(errors="replace")
 
-    def start(self, part: Part) -> None:
-        """Starts the part and waits until it is ready."""
-        with step(part.name, part.outcome):
+    def start(self, *parts: Part) -> None:
+        """Starts the parts, all at once, and waits until each is ready."""
+        for part in parts:
             self._spawn(part)
             self.parts.append(part)
-            self._wait_until_ready(part)
+        for part in parts:
+            with step(part.name, part.outcome, began=part.began):
+                self._wait_until_ready(part)
 
     def _wait_until_ready(self, part: Part) -> None:
         end = time.monotonic() + START_SECONDS
@@ -127,6 +130,7 @@ class Supervisor:
 
     def _spawn(self, part: Part) -> None:
         with part.log.open("ab") as log:
+            part.began = time.monotonic()
             part.log_start = log.tell()
             part.process = subprocess.Popen(
                 part.command,
@@ -214,13 +218,15 @@ def say(text: str = "", *, end: str = "\n") -> None:
 
 
 @contextmanager
-def step(name: str, outcome: str, *, mark: str = "✓") -> Iterator[Callable[[str], None]]:
+def step(
+    name: str, outcome: str, *, mark: str = "✓", began: float | None = None
+) -> Iterator[Callable[[str], None]]:
     """One line: on a terminal at once, and again with its seconds when it is done.
 
     The caller may say the outcome anew, where it is known better at the end.
     """
     is_terminal = sys.stdout.isatty()
-    began = time.monotonic()
+    began = began or time.monotonic()
     outcomes = [outcome]
     if is_terminal:
         say(f"  … {name:<14} {outcome:<50}", end="")

@@ -9,10 +9,12 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from email_sync.models import (
+    CoverageCheck,
     DailyCount,
     Email,
     EmailContact,
     EmailParticipant,
+    FolderCoverage,
     FolderCursor,
     LedgerEntry,
 )
@@ -133,3 +135,19 @@ class DailyCountAdmin(ReadOnlyMixin, admin.ModelAdmin):  # type: ignore[type-arg
     search_fields = ("user__username", "user__last_name")
     date_hierarchy = "day"
     ordering = ("-day", "user")
+
+
+@admin.register(FolderCoverage)
+class FolderCoverageAdmin(ReadOnlyMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("mailbox", "name", "day", "in_mailbox", "in_ledger", "checked_at")
+    list_select_related = ("mailbox",)
+    search_fields = ("name", "mailbox__address", "mailbox__user__username")
+    date_hierarchy = "day"
+    ordering = ("mailbox", "name", "-day")
+
+
+@admin.register(CoverageCheck)
+class CoverageCheckAdmin(ReadOnlyMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("mailbox", "queued_at", "tried_at", "finished_at")
+    list_select_related = ("mailbox",)
+    search_fields = ("mailbox__address", "mailbox__user__username")

@@ -25,7 +25,7 @@ from msgspec import Struct, field
 from accounts import leases
 from accounts.models import Mailbox, MailboxSync
 from accounts.outcomes import describe
-from accounts.passes import Lease, PassReport, run_pass
+from accounts.passes import PassReport
 from accounts.rules import Problem
 from accounts.system_settings import Settings
 from crm_sync.providers.errors import (
@@ -40,7 +40,7 @@ from crm_sync.providers.types import Folder, MailGateway, MessageHeaders, Messag
 from email_sync import rules, store
 from email_sync.message_keys import message_key
 from email_sync.models import CoverageCheck, FolderCoverage, FolderCursor
-from email_sync.sync import Pass, read_mailbox
+from email_sync.sync import Pass, sync_mailbox
 
 logger = logging.getLogger(__name__)
 
@@ -461,20 +461,19 @@ def _heal(check: Check, *, settings: Settings, patience: float) -> PassReport:
     """Ordinary passes until all was read, the first of them over the whole of folders with gaps."""
     counts = {count.folder_id: count for count in check.counts.values() if count.missing}
 
-    def read(lease: Lease) -> None:
-        run = Pass(
-            check.sync,
-            lease,
-            gateway=check.gateway,
-            report=lambda cursor, listed: check.report(cursor.name, listed),
-        )
+    def prepare(run: Pass) -> None:
         _forget_how_far(run, counts)
         counts.clear()
-        read_mailbox(run)
 
     waiting_since = time.monotonic()
     while True:
-        answer = run_pass(check.sync, read, settings=settings)
+        answer = sync_mailbox(
+            check.sync,
+            gateway=check.gateway,
+            settings=settings,
+            report=lambda cursor, listed: check.report(cursor.name, listed),
+            prepare=prepare,
+        )
         if answer.outcome in {None, "abandoned"}:
             if time.monotonic() - waiting_since >= patience:
                 return answer
@@ -513,8 +512,12 @@ class Coverage:
     has_failed: bool = False
 
     @property
+    def missing(self) -> int:
+        return self.in_mailbox - self.in_ledger
+
+    @property
     def is_complete(self) -> bool:
-        return self.in_mailbox == self.in_ledger
+        return not self.missing
 
     @property
     def words(self) -> str:
@@ -532,20 +535,18 @@ class FolderFigure(Coverage):
 def coverage_by_mailbox(mailboxes: Iterable[Mailbox]) -> dict[int, Coverage]:
     """The totals by mailbox's key: one query. Mailboxes that were never counted are left out."""
     checks = CoverageCheck.objects.filter(mailbox__in=[mailbox.pk for mailbox in mailboxes])
-    totals = checks.annotate(
-        in_mailbox=Sum("mailbox__coverage__in_mailbox", default=0),
-        in_ledger=Sum("mailbox__coverage__in_ledger", default=0),
-        oldest=Min("mailbox__coverage__checked_at"),
+    totals = checks.values_list(
+        "mailbox",
+        Sum("mailbox__coverage__in_mailbox", default=0),
+        Sum("mailbox__coverage__in_ledger", default=0),
+        Min("mailbox__coverage__checked_at"),
+        "finished_at",
+        "problems",
     )
     return {
-        check.mailbox_id: Coverage(
-            in_mailbox=check.in_mailbox,
-            in_ledger=check.in_ledger,
-            checked_at=check.oldest or check.finished_at,
-            has_failed=bool(check.problems),
-        )
-        for check in totals
-        if check.oldest or check.finished_at
+        mailbox: Coverage(in_mailbox, in_ledger, oldest or finished_at, has_failed=bool(problems))
+        for mailbox, in_mailbox, in_ledger, oldest, finished_at, problems in totals
+        if oldest or finished_at
     }
 
 

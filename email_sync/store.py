@@ -197,7 +197,12 @@ def store(mailbox: Mailbox, batch: Sequence[Processed], *, now: datetime) -> Cou
     What the ledger already has is left alone, so that a replay changes nothing; a failed entry
     that can be read now is made good.
     """
-    known = known_entries(mailbox.user_id, keys=[item.key for item in batch])
+    # By id too where a list gave no headers: a hint may have stored it since under its own key.
+    known = known_entries(
+        mailbox.user_id,
+        keys=[item.key for item in batch],
+        provider_ids=[i.headers.id for i in batch if i.headers.id and not i.headers.has_headers],
+    )
     fresh = {item.key: item for item in batch if not is_processed(item, known)}
     if not fresh:
         return Counter()

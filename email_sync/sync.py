@@ -83,18 +83,20 @@ def sync_mailbox(
     gateway: MailGateway,
     settings: Settings,
     report: Callable[[FolderCursor, int], None] = lambda cursor, listed: None,
+    prepare: Callable[[Pass], None] = lambda run: None,
 ) -> PassReport:
     """One pass over the email side of a mailbox, under its lease; see `accounts.passes`.
 
-    `report` is called after each page with its folder and the number of messages listed.
+    `report` is called after each page with its folder and the number of messages listed;
+    `prepare` once, under the lease, before anything is read.
     """
-    return run_pass(
-        sync,
-        lambda lease: read_mailbox(
-            Pass(sync, lease, gateway=gateway, settings=settings, report=report)
-        ),
-        settings=settings,
-    )
+
+    def read(lease: Lease) -> None:
+        run = Pass(sync, lease, gateway=gateway, settings=settings, report=report)
+        prepare(run)
+        read_mailbox(run)
+
+    return run_pass(sync, read, settings=settings)
 
 
 def read_mailbox(run: Pass) -> None:
@@ -236,7 +238,7 @@ def _process_page(run: Pass, cursor: FolderCursor, page: MessagePage) -> bool:
     The last batch and the cursor are stored in one transaction. If a text cannot be had for now,
     what was fetched is stored all the same, so that the next try has less to do.
     """
-    items = _decide_page(run, page)
+    items = decide_page(run, page)
     is_moved = _advance(cursor, page, now=run.started_at)
     *batches, last = list(_batches(items)) or [[]]
     for batch in batches:
@@ -247,7 +249,7 @@ def _process_page(run: Pass, cursor: FolderCursor, page: MessagePage) -> bool:
     return bool(items)
 
 
-def _decide_page(run: Pass, page: MessagePage) -> list[Processed]:
+def decide_page(run: Pass, page: MessagePage) -> list[Processed]:
     """What becomes of each message of a page that the ledger does not have yet."""
     wanted = [m for m in page.messages if not rules.is_never_synced(m, roles=run.roles)]
     drafted = [_undecided(run, message) for message in wanted]
@@ -328,7 +330,7 @@ def _fetch_and_store(
 
     Raises the first TransientError or ReconnectRequired of a fetch after storing the others.
     """
-    fetched, error = _fetch_contents(run, batch)
+    fetched, error = fetch_contents(run, batch)
     with transaction.atomic():
         leases.confirm(run.sync, run.holder)
         outcomes = store.store(run.mailbox, fetched, now=run.started_at)
@@ -339,7 +341,7 @@ def _fetch_and_store(
         raise error
 
 
-def _fetch_contents(
+def fetch_contents(
     run: Pass, batch: Sequence[Processed]
 ) -> tuple[list[Processed], ProviderError | None]:
     """The batch with texts; without those that must be tried again, and why."""

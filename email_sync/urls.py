@@ -8,6 +8,7 @@ urlpatterns = [
     path("customers/<int:pk>/", views.customer_emails, name="customer-emails"),
     path("contacts/<int:pk>/", views.contact_emails, name="contact-emails"),
     path("progress/", views.progress, name="progress"),
+    path("coverage/<int:pk>/", views.coverage, name="coverage"),
     path("exclusions/", exclusion_views.exclusions, name="exclusions"),
     path("exclusions/mine/", exclusion_views.my_exclusions, name="my-exclusions"),
     path(

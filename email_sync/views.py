@@ -15,6 +15,7 @@ from accounts.access import get_contact, get_customer, get_readable_user, viewer
 from accounts.models import Contact, Customer, Mailbox
 from crm_sync.browser import go_to, is_piece
 from email_sync import queries
+from email_sync.coverage import coverage_by_mailbox, folder_figures
 from email_sync.models import Email
 from email_sync.models.emails import EmailQuerySet
 
@@ -148,3 +149,19 @@ def progress(request: HttpRequest) -> HttpResponse:
     found = queries.progress_of(mailbox, now=timezone.now()) if mailbox else None
     context = {"progress": found, "owner": owner}
     return render(request, "email_sync/progress.html", context)
+
+
+@require_safe
+@never_cache
+def coverage(request: HttpRequest, pk: int) -> HttpResponse:
+    """How many of a user's messages the ledger has, by folder, and the days with a gap."""
+    owner = get_readable_user(request, pk)
+    mailbox = Mailbox.objects.select_related("coverage_check").filter(user=owner).first()
+    context = {
+        "owner": owner,
+        "mailbox": mailbox,
+        "check": getattr(mailbox, "coverage_check", None),
+        "total": coverage_by_mailbox([mailbox]).get(mailbox.pk) if mailbox else None,
+        "folders": folder_figures(mailbox) if mailbox else [],
+    }
+    return render(request, "email_sync/coverage.html", context)

@@ -18,8 +18,18 @@ RULES = {
     "not-my-contact": "Only contacts flagged as My Contact sync; none of these is.",
     "unknown-address": "No contact in the CRM has any of the addresses.",
     "before-sync-start": "Only messages dated on or after the start of the sync are kept.",
+    "excluded-address": "Mail with an address on the never-log list is left out.",
+    "excluded-domain": "Mail with a domain on the never-log list is left out.",
+    "internal-only": "Mail in which everybody is inside the company is left out.",
     "deleted-in-crm": "A message deleted in the CRM stays deleted.",
     "processing-error": "The message could not be read, so nothing of it was kept.",
+}
+#: Reasons that need no names.
+_SENTENCES = {
+    "excluded-address": "An address on it is never logged, so not even its subject is kept.",
+    "excluded-domain": "A domain on it is never logged, so not even its subject is kept.",
+    "internal-only": "Everybody on it is inside the company, so not even its subject is kept.",
+    "deleted-in-crm": "It was deleted in the CRM, so it is not brought back.",
 }
 _SAME_RULE = {"my-contact": "matched", "processing-failed": "processing-error"}
 
@@ -134,8 +144,8 @@ def explain(trace: Trace, *, reason: str, owner: Owner, starts: str, is_expired:
     if reason == "before-sync-start":
         start = f" ({starts})" if starts else ""
         return f"It is dated before the start of {owner.possessive} sync{start}."
-    if reason == "deleted-in-crm":
-        return "It was deleted in the CRM, so it is not brought back."
+    if reason in _SENTENCES:
+        return _SENTENCES[reason]
     if reason == "processing-error":
         return trace.cause or "It could not be read; the provider gave no cause."
     return trace.cause or trace.rule_in_words

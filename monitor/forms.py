@@ -1,12 +1,14 @@
 """Filters of the monitor's lists, and the settings. They validate and convert; they do not act."""
 
+from datetime import date
 from typing import Any
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 
 from accounts import system_settings
 from accounts.rules import State
-from accounts.system_settings import LIMITS, MEANINGS, Settings
+from accounts.system_settings import LIMITS, MEANINGS, BadSetting, Settings
 from email_sync.models import LedgerEntry, Source
 from monitor.queries import SORTS, Group, Narrowing
 
@@ -40,12 +42,25 @@ class MailboxFilter(forms.Form):
         return any(self.value(name) for name in ("text", "state", "group"))
 
 
+def _day() -> forms.DateField:
+    """A day on which mail can have been sent; far beyond, time zones lead out of the calendar."""
+    words = "This is not a date."
+    return forms.DateField(
+        required=False,
+        error_messages={"invalid": words},
+        validators=[
+            MinValueValidator(date(1970, 1, 1), words),
+            MaxValueValidator(date(2999, 12, 31), words),
+        ],
+    )
+
+
 class HistoryFilter(forms.Form):
     """The line of filters above a history. A bad date is named and otherwise ignored."""
 
     text = forms.CharField(required=False)
-    since = forms.DateField(required=False, error_messages={"invalid": "This is not a date."})
-    until = forms.DateField(required=False, error_messages={"invalid": "This is not a date."})
+    since = _day()
+    until = _day()
     source = forms.ChoiceField(required=False, choices=[("", "Any source"), *Source.choices])
     reason = forms.ChoiceField(required=False)
 
@@ -65,12 +80,21 @@ def reasons_of(outcome: str) -> list[tuple[str, str]]:
     """The reasons that entries of an outcome can have; none where it says nothing more."""
     if outcome == Outcome.MATCHED:
         return []
-    is_failure = outcome == Outcome.FAILED
     return [
         (reason.value, reason.label)
         for reason in Reason
-        if reason != Reason.MATCHED and (reason == Reason.PROCESSING_ERROR) == is_failure
+        if _OUTCOMES.get(reason, Outcome.EXCLUDED) == outcome
     ]
+
+
+#: What an entry with the reason is; the others are ways to be excluded.
+_OUTCOMES = {
+    Reason.MATCHED: Outcome.MATCHED,
+    Reason.NOT_MY_CONTACT: Outcome.UNMATCHED,
+    Reason.UNKNOWN_ADDRESS: Outcome.UNMATCHED,
+    Reason.BEFORE_SYNC_START: Outcome.UNMATCHED,
+    Reason.PROCESSING_ERROR: Outcome.FAILED,
+}
 
 
 def _number(name: str, label: str) -> forms.IntegerField:
@@ -100,6 +124,25 @@ class SettingsForm(forms.Form):
     look_back_days = _number("look_back_days", "Look back in days")
     retention_days = _number("retention_days", "History of unmatched mail in days")
     stop_after_failures = _number("stop_after_failures", "Stop after failures in a row")
+    company_domains = forms.CharField(
+        required=False,
+        label="Company domains",
+        help_text=MEANINGS["company_domains"],
+        widget=forms.TextInput(
+            attrs={"class": "form-control", "placeholder": "example.com; example.org"}
+        ),
+    )
+
+    @classmethod
+    def initial_of(cls, settings: Settings) -> dict[str, object]:
+        shown = {name: getattr(settings, name) for name in cls.base_fields}
+        return shown | {"company_domains": "; ".join(settings.company_domains)}
+
+    def clean_company_domains(self) -> object:
+        try:
+            return system_settings.parse("company_domains", self.cleaned_data["company_domains"])
+        except BadSetting as error:
+            raise forms.ValidationError(str(error)) from None
 
     def changes(self, settings: Settings) -> dict[str, str]:
         """The settings that differ, as `system_settings.change` takes them."""

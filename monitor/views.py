@@ -115,8 +115,7 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def sync_settings(request: HttpRequest) -> HttpResponse:
     current = system_settings.current()
-    initial = {name: getattr(current, name) for name in SettingsForm.base_fields}
-    form = SettingsForm(request.POST or None, initial=initial)
+    form = SettingsForm(request.POST or None, initial=SettingsForm.initial_of(current))
     if request.method == "POST" and form.is_valid():
         changes = form.changes(current)
         for name, text in changes.items():

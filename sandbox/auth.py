@@ -145,12 +145,13 @@ def _choices(call: Call) -> list[Persona]:
 
 def show_consent(call: Call) -> Answer:
     _check_request(call)
+    personas = _choices(call)
     return pages.consent(
         params=call.params,
         providers=_providers(call.params),
-        personas=_choices(call),
+        personas=personas,
         hint=call.params.get("login_hint", ""),
-        total=call.sandbox.world.size,
+        is_cut=len(personas) == SHOWN_PERSONAS,
         granted={grant.index for grant in call.sandbox.grants.values()},
     )
 

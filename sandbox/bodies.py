@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
-from email.utils import formatdate
+from email.header import Header
+from email.mime.text import MIMEText
+from email.utils import formataddr, formatdate
 from typing import Any
 
 from sandbox import people
@@ -50,6 +52,8 @@ def _lines(mail: Mail) -> list[str]:
     language = mail.language
     phrases = people.SENTENCES[language]
     to_name = mail.to[0]["name"] if mail.to else ""
+    if language == "en":
+        to_name = to_name.partition(" ")[0]
     count = 2 + (noise >> 4) % 3
     chosen = [phrases[mix(noise + n) % len(phrases)] for n in range(count)]
     return [
@@ -186,5 +190,12 @@ def all_headers(mail: Mail) -> list[dict[str, str]]:
 
 def raw_mime(mail: Mail) -> bytes:
     """An RFC 5322 rendering (attachments left out), for `fields=raw_mime`."""
-    lines = [f"{header['name']}: {header['value']}" for header in all_headers(mail)]
-    return ("\r\n".join(lines) + "\r\n\r\n" + body_of(mail) + "\r\n").encode()
+    message = MIMEText(body_of(mail), "html" if is_html(mail) else "plain", "utf-8")
+    for header in all_headers(mail):
+        name, value = header["name"], header["value"]
+        if name in ("MIME-Version", "Content-Type"):
+            continue
+        if parties := {"From": mail.sender, "To": mail.to, "Cc": mail.cc}.get(name):
+            value = ", ".join(formataddr((p.get("name", ""), p["email"])) for p in parties)
+        message[name] = value if value.isascii() else Header(value, "utf-8").encode()
+    return message.as_bytes()

@@ -61,7 +61,7 @@ def consent(
     providers: list[str],
     personas: list[Persona],
     hint: str,
-    total: int,
+    is_cut: bool,
     granted: set[int],
 ) -> Response:
     hinted = hint.strip().casefold()
@@ -72,7 +72,7 @@ def consent(
         where = " or ".join(_PROVIDER_NAMES.get(p, p) for p in providers) or "this world"
         warning = f'<p class="note">{escape(hint)} is not an account of {escape(where)}.</p>'
     other = ""
-    if total > len(personas):
+    if is_cut:
         other = '<label>Another account <input name="other" type="email"></label>'
     name = " or ".join(_PROVIDER_NAMES.get(p, p) for p in providers) or "Your mail"
     return _page(
@@ -111,7 +111,8 @@ def _persona_row(sandbox: Sandbox, persona: Persona) -> str:
     aliases = "".join(f"<br><span class=soft>{escape(a)}</span>" for a in persona.aliases)
     return (
         f"<tr><td>{escape(persona.name)}<br><span class=soft>{persona.username}, {persona.role}"
-        f"</span></td><td>{escape(persona.email)}{aliases}</td>"
+        f'</span></td><td><a href="/sandbox/truth?limit=50&amp;mailbox={escape(persona.email)}">'
+        f"{escape(persona.email)}</a>{aliases}</td>"
         f"<td>{_PROVIDER_NAMES[persona.provider]}</td><td>{state}</td><td>{action}</td></tr>"
     )
 

@@ -3,12 +3,15 @@
 (() => {
   const dialog = document.getElementById("dialog");
   const body = document.getElementById("dialog-body");
+  const base = location.pathname + location.search; // the page under the dialog
   let depth = 0; // history entries between the page and what the dialog shows
   let pageTitle = document.title;
+  let openerId = "";
 
   function load(url) {
     if (!dialog.open) {
       pageTitle = document.title;
+      openerId = document.activeElement?.id || "";
       body.replaceChildren(crm.skeleton());
       dialog.showModal();
     }
@@ -27,7 +30,10 @@
   }
 
   function close() {
-    if (dialog.open) dialog.close(); // the browser gives the focus back to the opener
+    if (dialog.open) dialog.close(); // the browser gives the focus back to the opener …
+    if (openerId && document.activeElement === document.body) {
+      document.getElementById(openerId)?.focus(); // … unless a poll has drawn a new one meanwhile
+    }
     body.replaceChildren();
     document.title = pageTitle;
   }
@@ -46,6 +52,8 @@
     } else {
       depth = 0;
       close();
+      // A dialog's page that was reloaded still shares its history with the page before it.
+      if (location.pathname + location.search !== base) location.reload();
     }
   });
 

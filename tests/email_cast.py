@@ -32,8 +32,8 @@ class EmailCastTestCase(CastTestCase):
     def assert_only(self, allowed: set[str], url: str) -> None:
         """Those of the cast get the page, all others 404."""
         found = self.statuses(url)
-        self.assertEqual({name for name, status in found.items() if status == 200}, allowed)
-        self.assertEqual(set(found.values()) - {200, 404}, set())
+        assert {name for name, status in found.items() if status == 200} == allowed
+        assert set(found.values()) - {200, 404} == set()
 
     def text_of(self, response: HttpResponse) -> str:
         """The answer's text with blanks folded."""

@@ -4,6 +4,7 @@ from accounts.models.customers import Contact, ContactAddress, Customer, MyConta
 from accounts.models.mailboxes import Mailbox, MailboxSync, SyncRun
 from accounts.models.settings import SystemSetting
 from accounts.models.users import ShutterState, User, UserAlias
+from accounts.models.webhooks import WebhookCounter, WebhookNotification, WebhookRegistration
 
 __all__ = [
     "Contact",
@@ -17,4 +18,7 @@ __all__ = [
     "SystemSetting",
     "User",
     "UserAlias",
+    "WebhookCounter",
+    "WebhookNotification",
+    "WebhookRegistration",
 ]

@@ -49,11 +49,14 @@ from crm_sync.providers.nylas_errors import (
 from crm_sync.providers.nylas_wire import (
     clean_text,
     read_folders,
+    read_headers,
     read_json,
     read_message,
     read_page,
+    read_webhook,
+    read_webhooks,
 )
-from crm_sync.providers.types import Folder, Grant, Message, MessagePage
+from crm_sync.providers.types import Folder, Grant, Message, MessageHeaders, MessagePage, Webhook
 
 #: Seconds to connect, and between two pieces of an answer.
 TIMEOUT: Final = (5.0, 30.0)
@@ -64,6 +67,17 @@ LARGEST_PAGE: Final = 200
 
 _HEADER_FIELDS: Final = "id,object,thread_id,date,subject,from,to,cc,bcc,folders,headers"
 _MESSAGE_FIELDS: Final = f"{_HEADER_FIELDS},body,attachments"
+
+#: What our webhook is told of; the variants of these (`.truncated` …) come by themselves
+#: (contract sheet §6).
+WEBHOOK_TRIGGERS: Final = (
+    "message.created",
+    "message.updated",
+    "message.deleted",
+    "grant.updated",
+    "grant.expired",
+    "grant.deleted",
+)
 
 _PROVIDERS: Final = frozenset({"google", "microsoft", "ews", "imap", "yahoo", "icloud"})
 _POSSIBLE_KEY: Final = re.compile(r"[!-~]+")
@@ -80,7 +94,9 @@ def _shared(api_uri: str, api_key: str, client_id: str) -> "NylasGateway":
 
 
 class NylasGateway:
-    """A MailGateway and an AuthorisationGateway. Safe to share among threads and across a fork.
+    """A MailGateway, an AuthorisationGateway and a WebhookGateway.
+
+    Safe to share among threads and across a fork.
 
     `timeout` is in seconds: to connect, and between two pieces of an answer.
     """
@@ -151,6 +167,15 @@ class NylasGateway:
         if page.next_page is not None and page.next_page == page_token:
             raise _repeated_cursor()
         return page
+
+    def message_headers(self, grant_id: str, message_id: str) -> MessageHeaders:
+        """One message as a listing would give it: neither body nor snippet is asked for.
+
+        Besides the usual: ItemGone, and PermanentError “unreadable-message”.
+        """
+        query = {"fields": "include_basic_headers", "select": _HEADER_FIELDS}
+        content = self._of_grant(grant_id, "messages", message_id, query=query)
+        return read_headers(content, message_id)
 
     def message(self, grant_id: str, message_id: str) -> Message:
         """One message with its text; a text over `nylas_wire.LONGEST_BODY` is cut and says so.
@@ -275,6 +300,63 @@ class NylasGateway:
             return False
         return False
 
+    # --- webhooks (WebhookGateway) ---------------------------------------------------------------
+    # Not by the SDK: one trigger that it does not know fails the whole list, and it loses the
+    # secret of an answer without created_at (contract sheet §10, pitfall 4).
+
+    def webhooks(self) -> list[Webhook]:
+        found: list[Webhook] = []
+        tokens: set[str] = set()
+        query: dict[str, str] = {}
+        while True:
+            content = _content(self._get("/v3/webhooks", query))
+            page, cursor = read_webhooks(content, wanted=WEBHOOK_TRIGGERS)
+            found += page
+            if cursor is None:
+                return found
+            if cursor in tokens:
+                raise _repeated_cursor()
+            tokens.add(cursor)
+            query = {"page_token": cursor}
+
+    def create_webhook(self, url: str) -> tuple[Webhook, str]:
+        """PermanentError “challenge-failed” where Nylas cannot reach `url`."""
+        request = {
+            "trigger_types": list(WEBHOOK_TRIGGERS),
+            "webhook_url": url,
+            "description": "Email and calendar sync of the CRM",
+        }
+        response = self._send("POST", "/v3/webhooks", request)
+        if response.status_code == 400 and b'"70005"' in response.content:
+            raise PermanentError(
+                "Nylas asked the webhook's address for its challenge and got no right answer. The "
+                "address (PUBLIC_URL) must be reachable from the internet.",
+                code="challenge-failed",
+                status=400,
+            )
+        webhook, secret = read_webhook(_content(response), wanted=WEBHOOK_TRIGGERS)
+        if not webhook.id or not secret:
+            raise UnexpectedAnswer("Nylas made a webhook but did not tell its secret.")
+        return webhook, secret
+
+    def mend_webhook(self, webhook_id: str) -> Webhook:
+        request = {"trigger_types": list(WEBHOOK_TRIGGERS), "status": "active"}
+        response = self._send("PUT", f"/v3/webhooks/{_piece(webhook_id)}", request)
+        _require_known_webhook(response)
+        return read_webhook(_content(response), wanted=WEBHOOK_TRIGGERS)[0]
+
+    def rotate_webhook_secret(self, webhook_id: str) -> str:
+        """The documentation and the SDK ask differently (contract sheet §6): one of them works."""
+        piece = _piece(webhook_id)
+        response = self._send("POST", f"/v3/webhooks/rotate-secret/{piece}", {})
+        if response.status_code in {404, 405}:
+            response = self._send("PUT", f"/v3/webhooks/{piece}/rotate-secret", {})
+        _require_known_webhook(response)
+        secret = read_webhook(_content(response), wanted=WEBHOOK_TRIGGERS)[1]
+        if not secret:
+            raise UnexpectedAnswer("Nylas changed the webhook's secret but did not tell it.")
+        return secret
+
     # --- the connection itself -------------------------------------------------------------------
 
     def check(self) -> str:
@@ -367,6 +449,20 @@ class NylasGateway:
         except TRANSPORT_FAILURES as error:
             raise failure_of_transport(error) from None
 
+    def _send(self, method: str, path: str, content: Mapping[str, Any]) -> requests.Response:
+        """One answer to a request with a JSON body. Raises for what never became an answer."""
+        self._require_possible_key()
+        try:
+            return self._session().request(
+                method,
+                f"{self._api_uri}{path}",
+                json=content,
+                timeout=self._timeout,
+                allow_redirects=False,
+            )
+        except TRANSPORT_FAILURES as error:
+            raise failure_of_transport(error) from None
+
     def _session(self) -> requests.Session:
         # By process: two processes that share a socket after a fork read each other's answers.
         # setdefault is atomic, so racing threads agree; a lock could be held during the fork.
@@ -410,6 +506,22 @@ def _new_session(api_key: str) -> requests.Session:
 
 def _failure_unless_success(response: requests.Response) -> ProviderError | None:
     return None if 200 <= response.status_code < 300 else failure_of_answer(response)
+
+
+def _content(response: requests.Response) -> bytes:
+    """The body of a success; raises for anything else."""
+    if failure := _failure_unless_success(response):
+        raise failure
+    return response.content
+
+
+def _require_known_webhook(response: requests.Response) -> None:
+    if response.status_code in {404, 410}:
+        raise PermanentError(
+            "Nylas does not know this webhook. Register one.",
+            code="webhook-unknown",
+            status=response.status_code,
+        )
 
 
 def _piece(text: str) -> str:

@@ -12,7 +12,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -30,6 +30,7 @@ from crm_sync.providers.types import (
     MessageHeaders,
     MessagePage,
     UnreadableMessage,
+    Webhook,
 )
 
 #: A longer text is cut, so that one message cannot fill a worker's memory or a database row.
@@ -90,6 +91,14 @@ class WireFolder(Struct):
     total_count: Any = None
 
 
+class WireWebhook(Struct):
+    id: str = ""
+    webhook_url: str | None = None
+    trigger_types: list[Any] | None = None
+    status: str | None = None
+    webhook_secret: str | None = None
+
+
 class _Page(Struct):
     data: list[WireHeaders]
     next_cursor: str | None = None
@@ -104,6 +113,10 @@ class _One(Struct):
     data: WireMessage
 
 
+class _OneHeaders(Struct):
+    data: WireHeaders
+
+
 class _LooseOne(Struct):
     data: dict[str, Any]
 
@@ -113,8 +126,18 @@ class _Folders(Struct):
     next_cursor: str | None = None
 
 
+class _Webhooks(Struct):
+    data: list[WireWebhook]
+    next_cursor: str | None = None
+
+
+class _OneWebhook(Struct):
+    data: WireWebhook
+
+
 _PAGE = msgspec.json.Decoder(_Page)
 _ONE = msgspec.json.Decoder(_One)
+_ONE_HEADERS = msgspec.json.Decoder(_OneHeaders)
 
 # --- answers -------------------------------------------------------------------------------------
 
@@ -165,17 +188,35 @@ def read_message(content: bytes, message_id: str) -> Message:
             wire = _ONE.decode(content).data
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
-    if wire is None:
-        loose = _shaped(read_json(content), _LooseOne)
-        try:
-            wire = msgspec.convert(loose.data, WireMessage)
-        except msgspec.ValidationError as error:
-            raise PermanentError(_cause(error), code="unreadable-message") from None
+    wire = wire or _tolerantly(content, WireMessage)
     headers = message_headers(wire, wire.id or message_id)
     body = wire.body or ""
     is_html = looks_like_html(body)
     attachments = tuple(_attachment(part) for part in wire.attachments or () if part)
     return Message(headers, cut_body(body, is_html=is_html), is_html, attachments)
+
+
+def read_headers(content: bytes, message_id: str) -> MessageHeaders:
+    """One message without its text, which is not even decoded. Raises as `read_message` does."""
+    wire: WireHeaders | None = None
+    if not _may_hold_nul(content):
+        try:
+            wire = _ONE_HEADERS.decode(content).data
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+    wire = wire or _tolerantly(content, WireHeaders)
+    return message_headers(wire, wire.id or message_id)
+
+
+_WireT = TypeVar("_WireT", bound=WireHeaders)
+
+
+def _tolerantly(content: bytes, shape: type[_WireT]) -> _WireT:
+    loose = _shaped(read_json(content), _LooseOne)
+    try:
+        return msgspec.convert(loose.data, shape)
+    except msgspec.ValidationError as error:
+        raise PermanentError(_cause(error), code="unreadable-message") from None
 
 
 def read_folders(content: bytes) -> tuple[list[Folder], str | None]:
@@ -195,6 +236,28 @@ def read_folders(content: bytes) -> tuple[list[Folder], str | None]:
         for wire in page.data
     ]
     return folders, page.next_cursor or None
+
+
+def read_webhooks(content: bytes, *, wanted: Collection[str]) -> tuple[list[Webhook], str | None]:
+    """One page of webhooks and the next cursor. `wanted` are the triggers that we listen to."""
+    page = _shaped(read_json(content), _Webhooks)
+    return [_webhook(wire, wanted) for wire in page.data], page.next_cursor or None
+
+
+def read_webhook(content: bytes, *, wanted: Collection[str]) -> tuple[Webhook, str]:
+    """One webhook, and its secret where the answer tells it: when it is made or rotated."""
+    wire = _shaped(read_json(content), _OneWebhook).data
+    return _webhook(wire, wanted), wire.webhook_secret or ""
+
+
+def _webhook(wire: WireWebhook, wanted: Collection[str]) -> Webhook:
+    triggers = {name for name in wire.trigger_types or () if isinstance(name, str)}
+    return Webhook(
+        wire.id,
+        wire.webhook_url or "",
+        wire.status or "active",
+        is_complete=triggers.issuperset(wanted),
+    )
 
 
 # --- values --------------------------------------------------------------------------------------

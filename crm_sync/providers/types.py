@@ -94,6 +94,18 @@ class Grant(Struct, frozen=True, gc=False):
     is_valid: bool = True
 
 
+class Webhook(Struct, frozen=True, gc=False):
+    """Where the provider tells us that something happened. `status` is the provider's own word.
+
+    `is_complete` says whether it is told of everything that we listen to.
+    """
+
+    id: str
+    url: str
+    status: str
+    is_complete: bool
+
+
 class MailGateway(Protocol):
     """What the product asks of a mail provider; fit for IMAP as a later module.
 
@@ -115,6 +127,10 @@ class MailGateway(Protocol):
         """Headers only. `received_after` is exclusive, whole seconds."""
         ...
 
+    def message_headers(self, grant_id: str, message_id: str) -> MessageHeaders:
+        """One message without its text, by the provider's id. Raises ItemGone on 404 and 410."""
+        ...
+
     def message(self, grant_id: str, message_id: str) -> Message:
         """One message with its text, by the provider's id. Raises ItemGone on 404 and 410."""
         ...
@@ -134,3 +150,21 @@ class AuthorisationGateway(Protocol):
     def grant(self, grant_id: str) -> Grant: ...
 
     def revoke_grant(self, grant_id: str) -> None: ...
+
+
+class WebhookGateway(Protocol):
+    """What the product asks of a provider to be told of news. A secret is told only once."""
+
+    def webhooks(self) -> list[Webhook]: ...
+
+    def create_webhook(self, url: str) -> tuple[Webhook, str]:
+        """The new webhook and its secret. The provider asks `url` for its challenge first."""
+        ...
+
+    def mend_webhook(self, webhook_id: str) -> Webhook:
+        """Make it active, and listen to all that we use."""
+        ...
+
+    def rotate_webhook_secret(self, webhook_id: str) -> str:
+        """A new secret; the provider signs with it from now on."""
+        ...

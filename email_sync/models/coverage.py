@@ -6,7 +6,7 @@ from django.db import models
 
 from accounts.models import Mailbox
 
-#: A mailbox counted to its end is not counted again that soon; one that could not be, is.
+#: How long a count holds, and how long a try that counted less than everything is left alone.
 COUNTED_FOR = timedelta(hours=20)
 TRIED_FOR = timedelta(hours=2)
 
@@ -27,9 +27,7 @@ class CoverageCheck(models.Model):
     the last try's, whether it finished or not: a list of {"name", "cause"}.
     """
 
-    mailbox = models.OneToOneField(
-        Mailbox, on_delete=models.CASCADE, related_name="coverage_check"
-    )
+    mailbox = models.OneToOneField(Mailbox, on_delete=models.CASCADE, related_name="coverage_check")
     #: When the dispatcher last put it on the queue; empty again when a worker took it.
     queued_at = models.DateTimeField(null=True, blank=True)
     tried_at = models.DateTimeField(null=True, blank=True)

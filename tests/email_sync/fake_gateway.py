@@ -118,6 +118,13 @@ class FakeGateway:
             next_page=found[end].id if end < len(found) else None,
         )
 
+    def message_headers(self, grant_id: str, message_id: str) -> MessageHeaders:
+        self.asked["headers"] += 1
+        self.before("headers", message_id)
+        if message_id not in self.messages:
+            raise ItemGone("It is no longer in the mailbox.", status=404)
+        return self.messages[message_id]
+
     def message(self, grant_id: str, message_id: str) -> Message:
         self.asked["message"] += 1
         self.fetched.append(message_id)

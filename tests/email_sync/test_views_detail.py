@@ -74,9 +74,7 @@ class EmailDetailTests(DetailTestCase):
         self.assertContains(self.client.get(self.url), "Nylas, BCC")
 
     def test_attachments_have_name_type_and_size(self):
-        self.change(
-            attachments=[{"name": "plan.pdf", "type": "application/pdf", "size": 2048}, {}]
-        )
+        self.change(attachments=[{"name": "plan.pdf", "type": "application/pdf", "size": 2048}, {}])
         response = self.client.get(self.url)
         self.assertContains(response, "plan.pdf")
         self.assertContains(response, "application/pdf")
@@ -125,8 +123,8 @@ class EmailDetailTests(DetailTestCase):
             EmailParticipant.objects.create(email=self.email, role="cc", address=f"{number}@x.y")
             contact = self.kim if number == 0 else self.julia
             self.email.links.get_or_create(contact=contact)
-        self.assertEqual(self.count_queries(), few)
-        self.assertLessEqual(few, 9)
+        assert self.count_queries() == few
+        assert few <= 9
 
     def count_queries(self) -> int:
         with CaptureQueriesContext(connection) as queries:
@@ -134,7 +132,7 @@ class EmailDetailTests(DetailTestCase):
         return len(queries)
 
     def test_it_rejects_a_post(self):
-        self.assertEqual(self.client.post(self.url).status_code, 405)
+        assert self.client.post(self.url).status_code == 405
 
     def test_anonymous_must_sign_in(self):
         self.assert_anonymous_must_sign_in(self.url)
@@ -155,27 +153,27 @@ class EmailBodyTests(DetailTestCase):
         """Even if the sanitiser let a script through, the browser would not run it."""
         self.change(body_html="<script>alert(1)</script><img src=https://spy.example/x>")
         policy = self.client.get(self.url)["Content-Security-Policy"]
-        directives = dict(
-            (part.split()[0], part.split()[1:]) for part in policy.split(";") if part.strip()
-        )
-        self.assertEqual(directives["sandbox"], [])
-        self.assertEqual(directives["default-src"], ["'none'"])
-        self.assertEqual(directives["img-src"], ["data:"])
-        self.assertEqual(directives["style-src"], ["'unsafe-inline'"])
-        self.assertEqual(directives["frame-ancestors"], ["'self'"])
-        self.assertNotIn("script-src", directives)
+        directives = {
+            part.split()[0]: part.split()[1:] for part in policy.split(";") if part.strip()
+        }
+        assert directives["sandbox"] == []
+        assert directives["default-src"] == ["'none'"]
+        assert directives["img-src"] == ["data:"]
+        assert directives["style-src"] == ["'unsafe-inline'"]
+        assert directives["frame-ancestors"] == ["'self'"]
+        assert "script-src" not in directives
 
     def test_its_other_headers(self):
         response = self.client.get(self.url)
-        self.assertEqual(response["X-Frame-Options"], "SAMEORIGIN")
-        self.assertEqual(response["X-Content-Type-Options"], "nosniff")
-        self.assertEqual(response["Referrer-Policy"], "no-referrer")
-        self.assertIn("no-store", response["Cache-Control"])
+        assert response["X-Frame-Options"] == "SAMEORIGIN"
+        assert response["X-Content-Type-Options"] == "nosniff"
+        assert response["Referrer-Policy"] == "no-referrer"
+        assert "no-store" in response["Cache-Control"]
 
     def test_other_pages_keep_the_strict_policy(self):
         response = self.client.get(reverse("email_sync:email-detail", args=[self.email.pk]))
-        self.assertNotIn("unsafe-inline", response["Content-Security-Policy"])
-        self.assertEqual(response["X-Frame-Options"], "DENY")
+        assert "unsafe-inline" not in response["Content-Security-Policy"]
+        assert response["X-Frame-Options"] == "DENY"
 
     def test_who_may_read_it(self):
         self.assert_only(READERS, self.url)
@@ -185,7 +183,7 @@ class EmailBodyTests(DetailTestCase):
         self.assert_only(set(), self.url)
 
     def test_it_rejects_a_post(self):
-        self.assertEqual(self.client.post(self.url).status_code, 405)
+        assert self.client.post(self.url).status_code == 405
 
     def test_anonymous_must_sign_in(self):
         self.assert_anonymous_must_sign_in(self.url)
@@ -196,11 +194,11 @@ class DeleteEmailTests(DetailTestCase):
 
     def test_it_hides_the_email_and_offers_undo(self):
         response = self.client.post(self.url, headers=HTMX)
-        self.assertTrue(self.is_hidden())
+        assert self.is_hidden()
         self.assertContains(response, "the mail app keeps it")
         self.assertContains(response, reverse("email_sync:email-restore", args=[self.email.pk]))
-        self.assertIn("dialog-close", response["HX-Trigger-After-Swap"])
-        self.assertIn("emails-changed", response["HX-Trigger-After-Swap"])
+        assert "dialog-close" in response["HX-Trigger-After-Swap"]
+        assert "emails-changed" in response["HX-Trigger-After-Swap"]
 
     def test_without_scripts_it_goes_on_to_a_page(self):
         response = self.client.post(self.url, follow=True)
@@ -208,42 +206,42 @@ class DeleteEmailTests(DetailTestCase):
 
     def test_the_row_stays_so_that_the_sync_does_not_bring_it_back(self):
         self.client.post(self.url)
-        self.assertTrue(Email.objects.filter(pk=self.email.pk).exists())
+        assert Email.objects.filter(pk=self.email.pk).exists()
 
     def test_the_history_keeps_its_entry(self):
         LedgerEntryFactory(user=self.rep, email=self.email)
         self.client.post(self.url)
-        self.assertEqual(LedgerEntry.objects.count(), 1)
+        assert LedgerEntry.objects.count() == 1
 
     def test_a_rep_hides_the_own_copy_only(self):
         copy = EmailFactory(user=self.teammate, message_key=self.email.message_key)
         self.client.post(self.url)
-        self.assertTrue(self.is_hidden())
-        self.assertFalse(self.is_hidden(copy))
+        assert self.is_hidden()
+        assert not self.is_hidden(copy)
 
     def test_a_manager_hides_what_is_shown_as_one(self):
         copy = EmailFactory(user=self.teammate, message_key=self.email.message_key)
         foreign = EmailFactory(user=self.stranger, message_key=self.email.message_key)
         self.sign_in(self.manager)
         self.client.post(self.url)
-        self.assertTrue(self.is_hidden())
-        self.assertTrue(self.is_hidden(copy))
-        self.assertFalse(self.is_hidden(foreign))
+        assert self.is_hidden()
+        assert self.is_hidden(copy)
+        assert not self.is_hidden(foreign)
 
     def test_strangers_cannot(self):
         for user in (self.teammate, self.stranger, self.other_manager):
             self.sign_in(user)
-            self.assertEqual(self.client.post(self.url).status_code, 404)
-        self.assertFalse(self.is_hidden())
+            assert self.client.post(self.url).status_code == 404
+        assert not self.is_hidden()
 
     def test_it_rejects_a_link(self):
-        self.assertEqual(self.client.get(self.url).status_code, 405)
-        self.assertFalse(self.is_hidden())
+        assert self.client.get(self.url).status_code == 405
+        assert not self.is_hidden()
 
     def test_anonymous_must_sign_in(self):
         self.client.logout()
-        self.assertEqual(self.client.post(self.url).status_code, 302)
-        self.assertFalse(self.is_hidden())
+        assert self.client.post(self.url).status_code == 302
+        assert not self.is_hidden()
 
 
 class RestoreEmailTests(DetailTestCase):
@@ -252,17 +250,17 @@ class RestoreEmailTests(DetailTestCase):
     def test_it_brings_the_email_back(self):
         self.change(hidden_at=minutes_before_noon(0))
         response = self.client.post(self.url, headers=HTMX)
-        self.assertFalse(self.is_hidden())
+        assert not self.is_hidden()
         self.assertContains(response, "The email is back.")
-        self.assertIn("emails-changed", response["HX-Trigger-After-Swap"])
+        assert "emails-changed" in response["HX-Trigger-After-Swap"]
 
     def test_it_brings_back_what_was_deleted_together(self):
         copy = EmailFactory(user=self.teammate, message_key=self.email.message_key)
         self.sign_in(self.manager)
         self.client.post(reverse("email_sync:email-delete", args=[self.email.pk]))
         self.client.post(self.url)
-        self.assertFalse(self.is_hidden())
-        self.assertFalse(self.is_hidden(copy))
+        assert not self.is_hidden()
+        assert not self.is_hidden(copy)
 
     def test_what_was_deleted_before_stays_deleted(self):
         copy = EmailFactory(
@@ -273,17 +271,17 @@ class RestoreEmailTests(DetailTestCase):
         self.sign_in(self.manager)
         self.client.post(reverse("email_sync:email-delete", args=[self.email.pk]))
         self.client.post(self.url)
-        self.assertTrue(self.is_hidden(copy))
+        assert self.is_hidden(copy)
 
     def test_an_email_that_is_not_hidden(self):
-        self.assertEqual(self.client.post(self.url).status_code, 404)
+        assert self.client.post(self.url).status_code == 404
 
     def test_strangers_cannot(self):
         self.change(hidden_at=minutes_before_noon(0))
         for user in (self.teammate, self.stranger, self.other_manager):
             self.sign_in(user)
-            self.assertEqual(self.client.post(self.url).status_code, 404)
-        self.assertTrue(self.is_hidden())
+            assert self.client.post(self.url).status_code == 404
+        assert self.is_hidden()
 
     def test_it_rejects_a_link(self):
-        self.assertEqual(self.client.get(self.url).status_code, 405)
+        assert self.client.get(self.url).status_code == 405

@@ -50,7 +50,7 @@ class CustomerEmailsTests(EmailCastTestCase):
         for user, is_reader in readers.items():
             self.sign_in(user)
             is_shown = "Secret plan" in self.client.get(self.url).content.decode()
-            self.assertEqual(is_shown, is_reader, user.username)
+            assert is_shown == is_reader, user.username
 
     def test_hidden_emails_vanish(self):
         self.make_email(subject="Gone", hidden_at=minutes_before_noon(0))
@@ -62,13 +62,11 @@ class CustomerEmailsTests(EmailCastTestCase):
 
     def test_a_conversation_is_one_row_with_its_newest_email(self):
         for minutes, subject in ((30, "Plan"), (20, "Re: Plan"), (10, "Re: Re: Plan")):
-            self.make_email(
-                thread_key="t", subject=subject, sent_at=minutes_before_noon(minutes)
-            )
+            self.make_email(thread_key="t", subject=subject, sent_at=minutes_before_noon(minutes))
         response = self.client.get(self.url)
         (thread,) = response.context["threads"]
-        self.assertEqual(thread.newest.email.subject, "Re: Re: Plan")
-        self.assertEqual([e.email.subject for e in thread.earlier], ["Re: Plan", "Plan"])
+        assert thread.newest.email.subject == "Re: Re: Plan"
+        assert [e.email.subject for e in thread.earlier] == ["Re: Plan", "Plan"]
         self.assertContains(response, "2 earlier in this conversation")
         self.assertContains(response, "1 conversation")
 
@@ -77,12 +75,12 @@ class CustomerEmailsTests(EmailCastTestCase):
         self.make_email(thread_key="new", subject="New", sent_at=minutes_before_noon(20))
         self.make_email(thread_key="old", subject="Revived", sent_at=minutes_before_noon(10))
         threads = self.client.get(self.url).context["threads"]
-        self.assertEqual([t.newest.email.subject for t in threads], ["Revived", "New"])
+        assert [t.newest.email.subject for t in threads] == ["Revived", "New"]
 
     def test_an_email_with_several_contacts_is_listed_once(self):
         self.make_email(contacts=[self.julia, self.kim])
         (thread,) = self.client.get(self.url).context["threads"]
-        self.assertEqual(thread.count_earlier, 0)
+        assert thread.count_earlier == 0
 
     def test_a_message_that_several_reps_have_is_shown_once_with_their_names(self):
         for user in (self.rep, self.teammate):
@@ -90,8 +88,8 @@ class CustomerEmailsTests(EmailCastTestCase):
         self.sign_in(self.manager)
         response = self.client.get(self.url)
         (thread,) = response.context["threads"]
-        self.assertEqual(thread.earlier, ())
-        self.assertEqual(set(thread.newest.holders), {self.rep, self.teammate})
+        assert thread.earlier == ()
+        assert set(thread.newest.holders) == {self.rep, self.teammate}
         self.assertContains(response, self.rep.display_name)
         self.assertContains(response, self.teammate.display_name)
 
@@ -100,8 +98,8 @@ class CustomerEmailsTests(EmailCastTestCase):
             self.make_email(user=user, message_key="same", thread_key="t")
         response = self.client.get(self.url)
         (thread,) = response.context["threads"]
-        self.assertEqual(thread.newest.email.user, self.rep)
-        self.assertEqual(thread.newest.holders, (self.rep,))
+        assert thread.newest.email.user == self.rep
+        assert thread.newest.holders == (self.rep,)
         self.assertNotContains(response, self.teammate.email)
 
     def test_a_manager_who_has_a_copy_opens_the_own_one(self):
@@ -109,14 +107,14 @@ class CustomerEmailsTests(EmailCastTestCase):
             self.make_email(user=user, message_key="same", thread_key="t")
         self.sign_in(self.manager)
         (thread,) = self.client.get(self.url).context["threads"]
-        self.assertEqual(thread.newest.email.user, self.manager)
+        assert thread.newest.email.user == self.manager
 
     def test_messages_of_two_reps_with_other_keys_stay_two(self):
         for user, key in ((self.rep, "one"), (self.teammate, "two")):
             self.make_email(user=user, message_key=key, thread_key="t")
         self.sign_in(self.manager)
         (thread,) = self.client.get(self.url).context["threads"]
-        self.assertEqual(len(thread.earlier), 1)
+        assert len(thread.earlier) == 1
 
     def test_pages_show_every_conversation_once(self):
         for minutes in range(23):
@@ -127,13 +125,13 @@ class CustomerEmailsTests(EmailCastTestCase):
             for page in (1, 2, 3)
             for thread in self.client.get(self.url, {"page": page}).context["threads"]
         ]
-        self.assertEqual(len(shown), 23)
-        self.assertEqual(len(set(shown)), 23)
+        assert len(shown) == 23
+        assert len(set(shown)) == 23
 
     def test_a_page_that_is_not_there_is_the_nearest_one(self):
         self.make_email()
         for page in ("0", "99", "x", "-1"):
-            self.assertEqual(len(self.client.get(self.url, {"page": page}).context["threads"]), 1)
+            assert len(self.client.get(self.url, {"page": page}).context["threads"]) == 1
 
     def test_a_long_conversation_is_cut_and_can_be_had_whole(self):
         for minutes in range(THREAD_PREVIEW + 5):
@@ -141,13 +139,13 @@ class CustomerEmailsTests(EmailCastTestCase):
         response = self.client.get(self.url)
         self.assertContains(response, "Show 5 more")
         whole = self.client.get(self.url, {"thread": "t"}, headers=HTMX)
-        self.assertEqual(len(whole.context["emails"]), THREAD_PREVIEW + 5)
+        assert len(whole.context["emails"]) == THREAD_PREVIEW + 5
 
     def test_a_whole_conversation_follows_the_same_access_rule(self):
         self.make_email(thread_key="t")
         self.sign_in(self.stranger)
         whole = self.client.get(self.url, {"thread": "t"})
-        self.assertEqual(whole.context["emails"], [])
+        assert whole.context["emails"] == []
 
     def test_many_recipients_are_folded(self):
         email = self.make_email()
@@ -180,26 +178,28 @@ class CustomerEmailsTests(EmailCastTestCase):
         few = self.count_queries()
         for minutes in range(30):
             self.make_email(thread_key=f"t{minutes % 7}", contacts=[self.julia, self.kim])
-        self.assertEqual(self.count_queries(), few)
-        self.assertLessEqual(few, 9)
+        assert self.count_queries() == few
+        assert few <= 9
 
     def count_queries(self) -> int:
-        with CaptureQueriesContext(connection, ) as queries:
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
             self.client.get(self.url)
         return len(queries)
 
     def test_it_rejects_a_post(self):
-        self.assertEqual(self.client.post(self.url).status_code, 405)
+        assert self.client.post(self.url).status_code == 405
 
     def test_a_customer_that_is_not_there(self):
         url = reverse("email_sync:customer-emails", args=[999_999])
-        self.assertEqual(self.client.get(url).status_code, 404)
+        assert self.client.get(url).status_code == 404
 
     def test_anonymous_must_sign_in(self):
         self.assert_anonymous_must_sign_in(self.url)
 
     def test_it_is_not_kept_in_the_browser(self):
-        self.assertIn("no-store", self.client.get(self.url)["Cache-Control"])
+        assert "no-store" in self.client.get(self.url)["Cache-Control"]
 
 
 class ContactEmailsTests(EmailCastTestCase):
@@ -219,17 +219,17 @@ class ContactEmailsTests(EmailCastTestCase):
         for user, is_reader in ((self.manager, True), (self.stranger, False)):
             self.sign_in(user)
             is_shown = "Secret plan" in self.client.get(self.url).content.decode()
-            self.assertEqual(is_shown, is_reader)
+            assert is_shown == is_reader
 
     def test_an_empty_list_names_the_contact(self):
         self.assertContains(self.client.get(self.url), "Julia Ruiz")
 
     def test_it_rejects_a_post(self):
-        self.assertEqual(self.client.post(self.url).status_code, 405)
+        assert self.client.post(self.url).status_code == 405
 
     def test_a_contact_that_is_not_there(self):
         url = reverse("email_sync:contact-emails", args=[999_999])
-        self.assertEqual(self.client.get(url).status_code, 404)
+        assert self.client.get(url).status_code == 404
 
 
 class SectionTests(EmailCastTestCase):
@@ -237,15 +237,15 @@ class SectionTests(EmailCastTestCase):
         return "Email Integration" in [section.title for section in sections_for(user)]
 
     def test_those_whose_email_sync_is_on_see_it(self):
-        self.assertFalse(self.is_shown_to(self.rep))
+        assert not self.is_shown_to(self.rep)
         MailboxFactory(user=self.rep)
-        self.assertTrue(self.is_shown_to(self.rep))
+        assert self.is_shown_to(self.rep)
         Mailbox.objects.update(email_enabled=False)
-        self.assertFalse(self.is_shown_to(self.rep))
+        assert not self.is_shown_to(self.rep)
 
     def test_managers_and_admins_see_it_in_any_case(self):
-        self.assertTrue(self.is_shown_to(self.manager))
-        self.assertTrue(self.is_shown_to(self.admin))
+        assert self.is_shown_to(self.manager)
+        assert self.is_shown_to(self.admin)
 
     def test_the_pages_fetch_it(self):
         MailboxFactory(user=self.rep)

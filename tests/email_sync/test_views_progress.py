@@ -32,16 +32,16 @@ class ProgressTests(EmailCastTestCase):
 
     def test_it_is_empty_when_all_was_read(self):
         MailboxSync.objects.update(backfilled_at=timezone.now())
-        self.assertEqual(self.client.get(self.url).content.strip(), b"")
+        assert self.client.get(self.url).content.strip() == b""
 
     def test_it_is_empty_while_email_is_off_or_not_connected(self):
         for fields in ({"email_enabled": False}, {"email_enabled": True, "grant_digest": ""}):
             Mailbox.objects.update(**fields)
-            self.assertEqual(self.client.get(self.url).content.strip(), b"", fields)
+            assert self.client.get(self.url).content.strip() == b"", fields
 
     def test_it_is_empty_for_somebody_without_a_mailbox(self):
         self.sign_in(self.teammate)
-        self.assertEqual(self.client.get(self.url).content.strip(), b"")
+        assert self.client.get(self.url).content.strip() == b""
 
     def test_whose_progress_one_may_see(self):
         self.assert_only({"rep", "manager", "admin"}, f"{self.url}?user={self.rep.pk}")
@@ -51,7 +51,7 @@ class ProgressTests(EmailCastTestCase):
             self.assertContains(self.client.get(f"{self.url}?user={text}"), "1,240")
 
     def test_it_rejects_a_post(self):
-        self.assertEqual(self.client.post(self.url).status_code, 405)
+        assert self.client.post(self.url).status_code == 405
 
     def test_anonymous_must_sign_in(self):
         self.assert_anonymous_must_sign_in(self.url)

@@ -18,6 +18,7 @@ DEFAULTS = {
     "look_back_days": "0",
     "retention_days": "365",
     "stop_after_failures": "10",
+    "company_domains": "",
 }
 
 
@@ -39,26 +40,26 @@ class SettingsTests(EmailCastTestCase):
     def test_it_saves(self):
         response = self.post(interval="10", retention_days="90")
         self.assertContains(response, "The settings are saved.")
-        self.assertEqual(system_settings.current().interval, 10)
-        self.assertEqual(system_settings.current().retention_days, 90)
+        assert system_settings.current().interval == 10
+        assert system_settings.current().retention_days == 90
 
     def test_only_what_differs_is_stored(self):
         self.post(interval="10")
-        self.assertEqual([row.name for row in SystemSetting.objects.all()], ["interval"])
+        assert [row.name for row in SystemSetting.objects.all()] == ["interval"]
 
     def test_nothing_changed_is_said(self):
         self.assertContains(self.post(), "Nothing was changed.")
-        self.assertFalse(SystemSetting.objects.exists())
+        assert not SystemSetting.objects.exists()
 
     def test_processing_can_be_switched_off_and_on(self):
         self.post(processing=None)
-        self.assertFalse(system_settings.current().processing)
+        assert not system_settings.current().processing
         self.post(processing="on")
-        self.assertTrue(system_settings.current().processing)
+        assert system_settings.current().processing
 
     def test_an_interval_below_five_is_saved_with_a_warning(self):
         response = self.post(interval="1")
-        self.assertEqual(system_settings.current().interval, 1)
+        assert system_settings.current().interval == 1
         self.assertContains(response, "5 or 10 is recommended")
         self.assertContains(response, "Below 5 min every mailbox is read so often")
 
@@ -70,15 +71,24 @@ class SettingsTests(EmailCastTestCase):
             for value in (low - 1, high + 1, "", "x", "1.5"):
                 response = self.post(**{name: str(value)})
                 self.assertContains(response, f"This is a whole number from {low} to {high}.")
-                self.assertFalse(SystemSetting.objects.exists(), (name, value))
+                assert not SystemSetting.objects.exists(), (name, value)
+
+    def test_company_domains(self):
+        self.post(company_domains="@Northsound.Example ; other.example")
+        assert system_settings.current().company_domains == ("northsound.example", "other.example")
+        response = self.client.get(self.url)
+        self.assertContains(response, 'value="northsound.example; other.example"')
+        self.assertContains(self.post(company_domains="no domain"), "not “no domain”")
 
     def test_one_bad_value_keeps_the_others_from_being_saved_and_typed_again(self):
         response = self.post(interval="0", retention_days="90")
-        self.assertFalse(SystemSetting.objects.exists())
+        assert not SystemSetting.objects.exists()
         self.assertContains(response, 'name="retention_days" value="90"')
 
     @override_settings(
-        NYLAS_API_URI="https://nylas.example", NYLAS_CLIENT_ID="client-7", NYLAS_API_KEY="key-secret"
+        NYLAS_API_URI="https://nylas.example",
+        NYLAS_CLIENT_ID="client-7",
+        NYLAS_API_KEY="key-secret",
     )
     def test_the_application_is_shown_but_never_its_key(self):
         response = self.client.get(self.url)
@@ -93,10 +103,10 @@ class SettingsTests(EmailCastTestCase):
     def test_admins_only(self):
         self.assert_only({"admin"}, self.url)
         self.sign_in(self.manager)
-        self.assertEqual(self.client.post(self.url, DEFAULTS).status_code, 404)
+        assert self.client.post(self.url, DEFAULTS).status_code == 404
 
     def test_it_rejects_other_methods(self):
-        self.assertEqual(self.client.put(self.url).status_code, 405)
+        assert self.client.put(self.url).status_code == 405
 
     def test_anonymous_must_sign_in(self):
         self.assert_anonymous_must_sign_in(self.url)
@@ -128,7 +138,7 @@ class TestConnectionTests(EmailCastTestCase):
     def test_admins_only(self):
         for user in (self.rep, self.manager):
             self.sign_in(user)
-            self.assertEqual(self.client.post(self.url).status_code, 404)
+            assert self.client.post(self.url).status_code == 404
 
     def test_it_rejects_a_link(self):
-        self.assertEqual(self.client.get(self.url).status_code, 405)
+        assert self.client.get(self.url).status_code == 405

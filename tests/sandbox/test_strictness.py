@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import email
+import email.policy
+
 import pytest
 
 from tests.sandbox.conftest import KEY, LENA, MIA, SAM, Server
@@ -217,3 +221,17 @@ def test_fields_decide_the_headers(server: Server) -> None:
     assert names == {"message-id", "in-reply-to", "references"}
     raw = server.get(MESSAGES, limit=1, fields="raw_mime").json()["data"][0]
     assert raw.keys() == {"grant_id", "object", "id", "raw_mime"}
+
+
+def test_raw_mime_can_be_parsed(server: Server) -> None:
+    plain = server.all_messages(SAM, select="id,subject,from")
+    foreign = next(m for m in plain if not m["from"][0]["name"].isascii())
+    path = f"/v3/grants/{SAM}/messages/{foreign['id']}"
+    raw = server.get(path, fields="raw_mime").json()["data"]["raw_mime"]
+    parsed = email.message_from_bytes(base64.urlsafe_b64decode(raw), policy=email.policy.default)
+    assert parsed["subject"] == foreign["subject"]
+    (sender,) = parsed["from"].addresses
+    assert (sender.display_name, sender.addr_spec) == (
+        foreign["from"][0]["name"],
+        foreign["from"][0]["email"],
+    )
