@@ -204,7 +204,7 @@ def _add_entries(number: int, users: list[int]) -> None:
 
 def _numbers(first: int, last: int) -> str:
     return (
-        f"WITH RECURSIVE numbers(n) AS (SELECT {first} UNION ALL "
+        f"WITH RECURSIVE numbers(n) AS (SELECT {first} UNION ALL "  # noqa: S608
         f"SELECT n + 1 FROM numbers WHERE n < {last}) "
     )
 

@@ -10,8 +10,8 @@ from pathlib import Path
 os.environ["SECRET_KEY"] = "for benchmarks only, and long enough to be accepted as a secret key"
 os.environ["FIELD_ENCRYPTION_KEYS"] = "dGVzdHMgb25seSwgMzIgYnl0ZXMgbG9uZywgbm8ga2U="
 
-from crm_sync.settings import *  # noqa: E402, F403
-from crm_sync.settings import DATABASES, VAR_DIR  # noqa: E402
+from crm_sync.settings import *  # noqa: F403
+from crm_sync.settings import DATABASES, VAR_DIR
 
 DEBUG = False  # It would keep every query in memory.
 _database = DATABASES["default"]

@@ -9,10 +9,9 @@ sync's row, hence between two transactions of a pass, and each of those looks ag
 ledger has.
 """
 
-from datetime import datetime
-
 from django.core.cache import cache
 from django.db import transaction
+from django.utils import timezone
 
 from accounts import leases
 from accounts.models import MailboxSync
@@ -43,19 +42,14 @@ def is_known(sync_id: int, provider_id: str) -> bool:
 
 
 def read_message(
-    sync: MailboxSync,
-    provider_id: str,
-    *,
-    gateway: MailGateway,
-    settings: Settings,
-    now: datetime,
+    sync: MailboxSync, provider_id: str, *, gateway: MailGateway, settings: Settings
 ) -> None:
     """Fetch one message's headers, decide, and store it; its text is fetched only for a match.
 
     Does nothing for a message that a pass would not list. Raises ProviderErrors that concern more
     than this message.
     """
-    mailbox = sync.mailbox
+    mailbox, now = sync.mailbox, timezone.now()
     chosen = set(mailbox.folder_cursors.values_list("folder_id", flat=True))
     if not chosen:
         return  # The first pass is still to come, and reads everything.

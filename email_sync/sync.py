@@ -8,7 +8,7 @@ What makes it safe to interrupt at any instruction:
 * A folder counts as read up to the newest message of a listing only when that listing reached
   its end. A listing that was cut off goes on from its saved page; a refused page begins it anew.
 * Each listing reaches back OVERLAP behind what was read before, for messages that a provider
-  shows late; it ends early at a page on which everything is known already.
+  shows late. What turns up later than that, `email_sync.coverage` finds at night.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -188,12 +188,9 @@ def _list_folder(run: Pass, cursor: FolderCursor) -> None:
             raise TransientError("The provider's list of messages goes round in a circle.",
                                  code="repeated-cursor")
         tokens.add(page.next_page or "")
-        is_new = _process_page(run, cursor, page)
+        _process_page(run, cursor, page)
         run.report(cursor, len(page.messages) + len(page.unreadable))
         if not cursor.page_token:
-            return
-        if not is_new and _is_behind(cursor, page):
-            _end_listing(run, cursor)
             return
         if run.is_time_up():
             run.result.is_finished = False
@@ -224,16 +221,8 @@ def _listed_after(mailbox: Mailbox, cursor: FolderCursor) -> datetime | None:
     return start - timedelta(seconds=1) if start else None
 
 
-def _is_behind(cursor: FolderCursor, page: MessagePage) -> bool:
-    """Whether the whole page lies before what was read up to in an earlier, complete listing."""
-    return bool(page.messages) and cursor.read_up_to is not None and all(
-        message.received_at is not None and message.received_at < cursor.read_up_to
-        for message in page.messages
-    )
-
-
-def _process_page(run: Pass, cursor: FolderCursor, page: MessagePage) -> bool:
-    """Decide and store a page and move the cursor; whether anything on it was new.
+def _process_page(run: Pass, cursor: FolderCursor, page: MessagePage) -> None:
+    """Decide and store a page and move the cursor.
 
     The last batch and the cursor are stored in one transaction. If a text cannot be had for now,
     what was fetched is stored all the same, so that the next try has less to do.
@@ -246,7 +235,6 @@ def _process_page(run: Pass, cursor: FolderCursor, page: MessagePage) -> bool:
     if last or is_moved:
         _fetch_and_store(run, last, then=cursor.save)
     run.result.seen += len(page.messages) + len(page.unreadable)
-    return bool(items)
 
 
 def decide_page(run: Pass, page: MessagePage) -> list[Processed]:
@@ -476,13 +464,6 @@ def _advance(cursor: FolderCursor, page: MessagePage, *, now: datetime) -> bool:
     if page.next_page is None:
         _complete(cursor, now)
     return former != (cursor.read_up_to, cursor.backfilled_at, cursor.page_token)
-
-
-def _end_listing(run: Pass, cursor: FolderCursor) -> None:
-    with transaction.atomic():
-        leases.confirm(run.sync, run.holder)
-        _complete(cursor, run.started_at)
-        cursor.save()
 
 
 def _complete(cursor: FolderCursor, now: datetime) -> None:

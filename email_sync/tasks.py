@@ -176,13 +176,12 @@ def read_message(task: Any, sync_id: int, provider_id: str) -> None:
     sync = hints.open_syncs().filter(pk=sync_id).select_related("mailbox__user").first()
     if sync is None or not settings.processing:
         return
-    now = timezone.now()
     try:
-        hints.read_message(sync, provider_id, gateway=nylas(), settings=settings, now=now)
+        hints.read_message(sync, provider_id, gateway=nylas(), settings=settings)
     except TransientError as error:
         _try_again(task, error)
     except ReconnectRequired as error:
-        webhooks.reject(sync.mailbox, error, now=now)
+        webhooks.reject(sync.mailbox, error, now=timezone.now())
     except ProviderError as error:
         # Not this message's fault: the next pass meets it too and writes it down.
         logger.warning("hint for sync %s left to polling: %s", sync_id, error.code)

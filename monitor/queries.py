@@ -338,7 +338,7 @@ def history_page(entries: LedgerQuerySet, *, after: str, size: int = HISTORY_PAG
     if pk is None or sent_at:
         dated = entries.exclude(sent_at=None).order_by("-sent_at", "-pk")
         if sent_at:
-            before = Q(sent_at__lt=sent_at)
+            before = Q(sent_at__lt=sent_at) | Q(pk__lt=pk)
             dated = dated.filter(before, sent_at__lte=sent_at)
         found = list(dated[: size + 1])
     if len(found) <= size:

@@ -31,7 +31,8 @@
 
   function close() {
     if (dialog.open) dialog.close(); // the browser gives the focus back to the opener …
-    if (openerId && document.activeElement === document.body) {
+    const isLost = document.activeElement === document.body || dialog.contains(document.activeElement);
+    if (openerId && isLost) {
       document.getElementById(openerId)?.focus(); // … unless a poll has drawn a new one meanwhile
     }
     body.replaceChildren();

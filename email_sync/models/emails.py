@@ -11,7 +11,7 @@ from accounts.models import Contact, Customer, User
 class EmailQuerySet(models.QuerySet["Email"]):
     def readable_by(self, viewer: User) -> "EmailQuerySet":
         """Emails that are not hidden, of users whose mail the viewer may read."""
-        shown = self.all()
+        shown = self.filter(hidden_at=None)
         if viewer.is_admin:
             return shown
         return shown.filter(user__in=User.objects.readable_by(viewer))

@@ -89,6 +89,7 @@ class SettingsTests(MailboxTestCase):
         response = self.client.get(url)
         self.assertContains(response, "Only Mia Berg can authorise this mailbox")
         self.assertNotContains(response, 'id="connection-authorise"')
+        self.assertNotContains(response, '<a class="nav-link" href="/profile/">Profile</a>')
         self.assertRedirects(self.client.post(url, self.fields), url)
         assert self.rep.mailbox.folder_names == "Inbox; CoolStuff"
         assert not Mailbox.objects.filter(user=self.admin).exists()

@@ -289,7 +289,9 @@ class SyncNowTests(EmailCastTestCase):
         self.addCleanup(sync_wanted.disconnect, wanted)
         with self.captureOnCommitCallbacks(execute=True):
             response = self.client.post(self.url, follow=True)
-        assert self.email_side().next_due_at <= timezone.now()
+        due = self.email_side().next_due_at
+        assert due is not None
+        assert due <= timezone.now()
         assert wanted.call_args.kwargs["mailbox"] == self.mailbox
         self.assertContains(response, "as soon as a worker is free")
 

@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
             pass  # The client did not wait.
         self.close_connection = bool(answer.missing_bytes)
 
-    do_GET = do_POST = do_DELETE = _answer
+    do_GET = do_POST = do_PUT = do_DELETE = _answer
 
     def log_message(self, format: str, *args: object) -> None:
         pass

@@ -45,18 +45,18 @@ class Server:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(5)
+        self.process.wait(20)
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(5)
+        self.process.wait(20)
 
     @property
     def client(self) -> Client:
         return Client(KEY, self.url)
 
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
-        options.setdefault("timeout", 15)
+        options.setdefault("timeout", 30)
         options.setdefault("headers", {"Authorization": f"Bearer {KEY}"})
         return self.session.request(method, self.url + path, **options)
 
@@ -150,7 +150,7 @@ class Receiver:
         self._server.shutdown()
         self._server.server_close()
 
-    def wait_for(self, count: int, seconds: float = 10) -> list[dict[str, Any]]:
+    def wait_for(self, count: int, seconds: float = 30) -> list[dict[str, Any]]:
         """The first `count` notifications, decoded."""
         with self._arrived:
             arrived = self._arrived.wait_for(lambda: len(self.received) >= count, seconds)

@@ -96,9 +96,9 @@ def test_it_says_one_line_and_stops_silently() -> None:
         assert "(API key sandbox-key, 6 mailboxes, 400 messages each, seed 4)" in banner
         url = banner.split()[3]
         kept = requests.Session()
-        assert kept.get(f"{url}/healthz", timeout=5).json() == {"status": "ok"}
+        assert kept.get(f"{url}/healthz", timeout=20).json() == {"status": "ok"}
         process.send_signal(number)
-        out, err = process.communicate(timeout=3)
+        out, err = process.communicate(timeout=20)
         assert (out, err) == ("", "")
 
 
@@ -108,7 +108,7 @@ def test_a_hanging_request_does_not_delay_the_end(start: Callable[..., Server]) 
     with pytest.raises(requests.Timeout):
         requests.get(f"{server.url}/v3/grants", timeout=0.2)
     server.process.terminate()
-    assert server.process.wait(3) is not None
+    assert server.process.wait(20) is not None
 
 
 def test_the_page_of_switches(start: Callable[..., Server]) -> None:

@@ -352,7 +352,7 @@ def test_a_page_of_a_large_mailbox_makes_about_a_page_of_messages(role: str) -> 
 def test_ten_thousand_mailboxes_start_at_once(start: Callable[..., Server]) -> None:
     began = time.monotonic()
     large = start("--mailboxes", "10000", "--messages", "100000")
-    assert time.monotonic() - began < 10  # a second on an idle machine
+    assert time.monotonic() - began < 30  # a second on an idle machine
     grants = large.get("/v3/grants", limit=3, offset=4_000, order_by="asc").json()["data"]
     assert len(grants) == 3
     inbox = large.folder(grants[0]["email"], "inbox")

@@ -1,0 +1,130 @@
+"""Measures one part after the other and prints what came of it."""
+
+import argparse
+import os
+import statistics
+
+from django.db import connection
+
+from benchmarks import backfill, floor, idle, memory, scenery, servers
+from benchmarks.backfill import Sizes
+from benchmarks.measuring import Rounds, cpu_rates, keep, median, rates, ratio
+
+HISTORY_DAYS = 45
+#: Of a mailbox's messages so many lie in Inbox and Sent; the others are never listed.
+LISTED_SHARE = 0.75
+MATCHING = 0.20
+
+
+def run(options: argparse.Namespace, *, database: str) -> None:
+    print(
+        f"{connection.vendor}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
+        "each figure is a median, in brackets the lowest and the highest"
+    )
+    floor.make_tables()
+    if "backfill" in options.parts or "size" in options.parts:
+        _backfill(options)
+    if "idle" in options.parts:
+        _idle(options)
+    if "memory" in options.parts:
+        _memory(options, database)
+
+
+def _backfill(options: argparse.Namespace) -> None:
+    """Both sizes, from the sandbox and from a replay of it."""
+    sizes = Sizes(naive_messages=min(1_000, options.messages), rounds=options.rounds)
+    messages = int(options.messages / LISTED_SHARE)
+    with (
+        servers.sandbox(mailboxes=4, messages=messages, history_days=HISTORY_DAYS) as sandbox,
+        servers.replay(sandbox) as replay,
+    ):
+        mail = scenery.look_through(servers.gateway(sandbox), share=MATCHING)
+        scenery.make_correspondents(mail)
+        scenery.grow(contacts=options.contacts, entries=0)
+        head = (
+            f"{mail.messages:,} messages, {mail.share:.0%} matching, {options.contacts:,} contacts"
+        )
+        if "backfill" in options.parts:
+            _show(
+                f"Backfill: {head}", "sandbox", backfill.compare(sandbox, mail, sizes, warm_up=True)
+            )
+        small = backfill.compare(replay, mail, sizes, warm_up=True)
+        misses = servers.replay_misses(replay)
+        _show(f"Backfill: {head}", "replay", small)
+        queries = backfill.count_queries(replay, mail)
+        print(
+            f"  queries           {queries.whole} for {queries.pages} pages; "
+            f"{queries.of_a_page} for a page with {queries.matches} new matches"
+        )
+        keep("queries of a backfill", **vars(queries))
+        if "size" in options.parts:
+            scenery.grow(contacts=options.large, entries=options.large)
+            large = backfill.compare(replay, mail, sizes, warm_up=True)
+            _show(f"The same with {options.large:,} contacts and ledger entries", "replay", large)
+            _compare_sizes(small, large)
+        if servers.replay_misses(replay) != misses:
+            print("  ! the replay had to ask the sandbox: its figures mean little")
+
+
+def _show(title: str, server: str, rounds: Rounds) -> None:
+    product, plain, naive = rounds["product"], rounds["floor"], rounds["naive"]
+    print(f"\n{title}, from the {server}")
+    for name, timings in rounds.items():
+        each = sorted(rates(timings))
+        print(
+            f"  {name:8} {statistics.median(each):7,.0f} messages/s "
+            f"({each[0]:,.0f} to {each[-1]:,.0f}), "
+            f"{1000 / median(cpu_rates(timings)):.2f} ms CPU of the worker for each"
+        )
+    print(f"  product / floor   {ratio(rates(product), rates(plain))}   aim: at least 0.50")
+    print(f"     … by CPU       {ratio(cpu_rates(product), cpu_rates(plain))}")
+    print(f"  product / naive   {ratio(rates(product), rates(naive))}   aim: at least 10")
+    keep(title, server=server, rounds=rounds)
+
+
+def _compare_sizes(small: Rounds, large: Rounds) -> None:
+    """As a share of the floor of the same minutes: the machine is not always the same."""
+    shares = [
+        ratio(rates(rounds["product"]), rates(rounds["floor"])).median for rounds in (small, large)
+    ]
+    cpu = [median(cpu_rates(rounds["product"])) for rounds in (small, large)]
+    print(
+        f"  large / small     {shares[1] / shares[0]:.2f} of the floor, "
+        f"{cpu[1] / cpu[0]:.2f} by CPU   aim: at least 0.90"
+    )
+    keep("large / small", of_floor=shares[1] / shares[0], by_cpu=cpu[1] / cpu[0])
+
+
+def _idle(options: argparse.Namespace) -> None:
+    found = idle.measure(mailboxes=options.mailboxes, sample=options.sample, rounds=options.rounds)
+    product, plain = found.rounds["product"], found.rounds["floor"]
+    print(
+        f"\nIdle passes: {found.sample} of {found.mailboxes:,} mailboxes, "
+        f"{found.listed:.0f} messages listed and known in each"
+    )
+    for name, timings in found.rounds.items():
+        print(
+            f"  {name:8} {median(rates(timings)):7,.1f} passes/s, "
+            f"{1000 / median(cpu_rates(timings)):.1f} ms CPU of the worker for each"
+        )
+    print(f"  product / floor   {ratio(rates(product), rates(plain))}")
+    print(f"  queries           {found.queries} per pass (the task's own included)")
+    keep("idle", **vars(found))
+
+
+def _memory(options: argparse.Namespace, database: str) -> None:
+    messages = int(options.memory_messages / LISTED_SHARE)
+    with servers.sandbox(mailboxes=4, messages=messages, history_days=HISTORY_DAYS) as sandbox:
+        mail = scenery.look_through(servers.gateway(sandbox), share=MATCHING)
+        if "backfill" not in options.parts and "size" not in options.parts:
+            scenery.make_correspondents(mail)
+        scenery.new_rep(mail)
+        figures = memory.measure(sandbox, database=database)
+    growth = figures["end"] - figures["early"]
+    print(
+        f"\nPeak memory of a backfill of {figures['messages']:,.0f} messages\n"
+        f"  {figures['before']:.0f} MB before, {figures['early']:.0f} MB after the first "
+        f"{memory.FIRST:,}, {figures['end']:.0f} MB at the end: "
+        f"{growth:+.1f} MB   aim: at most +30"
+    )
+    keep("memory", **figures)
