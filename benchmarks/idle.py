@@ -5,7 +5,7 @@ messages that the ledger has.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 
 from django.test import override_settings
@@ -36,13 +36,13 @@ class Idle:
 def measure(*, mailboxes: int, sample: int, rounds: int) -> Idle:
     """`sample` of the mailboxes are read, again and again; all of them stand in the tables."""
     # Half of the sandbox's people have authorised us.
+    anchor = servers.end_of_working_week()
     with servers.sandbox(
-        mailboxes=2 * mailboxes, messages=MESSAGES, history_days=HISTORY_DAYS
+        mailboxes=2 * mailboxes, messages=MESSAGES, history_days=HISTORY_DAYS, anchor=anchor
     ) as url:
         gateway = servers.gateway(url)
         grants = list(islice(gateway.grants(), mailboxes))
-        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        syncs = scenery.make_mailboxes(grants, sync_from=today - OVERLAP)
+        syncs = scenery.make_mailboxes(grants, sync_from=anchor - OVERLAP)
         scenery.settle()
         chosen = syncs[:: max(1, len(syncs) // sample)][:sample]
         with override_settings(
@@ -85,8 +85,9 @@ def _only_ask(gateway: NylasGateway, cursors: list[FolderCursor], listed: list[i
         if grant_id not in asked:
             asked.add(grant_id)
             gateway.folders(grant_id)
-        assert cursor.read_up_to is not None
-        start = max(cursor.mailbox.sync_from or scenery.LONG_AGO, cursor.read_up_to - OVERLAP)
+        start = cursor.mailbox.sync_from or scenery.LONG_AGO
+        if cursor.read_up_to is not None:
+            start = max(start, cursor.read_up_to - OVERLAP)
         page = gateway.message_page(
             grant_id, folder_id=cursor.folder_id, received_after=start - timedelta(seconds=1)
         )

@@ -51,8 +51,8 @@ class Correspondence:
 def look_through(gateway: NylasGateway, *, share: float) -> Correspondence:
     """Read the first mailbox once, and choose contacts so that this share of its mail matches."""
     grant = next(gateway.grants())
-    choice = rules.choose_folders(gateway.folders(grant.id), names="")
-    folders = tuple(folder.id for folder in choice.selected)
+    by_role = {folder.role: folder.id for folder in gateway.folders(grant.id)}
+    folders = (by_role["inbox"], by_role["sent"])
     own = normalise(grant.email)
     parties: dict[str, set[str]] = {}
     correspondents: set[str] = set()
@@ -215,10 +215,10 @@ def _copies(template: models.Model, numbers: str, **changes: str) -> None:
     By one statement, since a million rows through the ORM would take longer than all the rest.
     """
     fields = [field for field in template._meta.concrete_fields if not field.primary_key]
-    columns = [connection.ops.quote_name(field.column) for field in fields]
+    names = [str(field.column) for field in fields]
+    columns = [connection.ops.quote_name(name) for name in names]
     values = [
-        changes.get(field.column, f"template.{column}")
-        for field, column in zip(fields, columns, strict=True)
+        changes.get(name, f"template.{column}") for name, column in zip(names, columns, strict=True)
     ]
     table = template._meta.db_table
     with connection.cursor() as cursor:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,11 +40,23 @@ def _running(*command: str) -> Iterator[str]:
 
 
 @contextmanager
-def sandbox(*, mailboxes: int, messages: int, history_days: int) -> Iterator[str]:
-    options = {"mailboxes": mailboxes, "messages": messages, "history-days": history_days}
+def sandbox(*, mailboxes: int, messages: int, history_days: int, anchor: datetime) -> Iterator[str]:
+    """`anchor` is the newest instant of its mail."""
+    options = {
+        "mailboxes": mailboxes,
+        "messages": messages,
+        "history-days": history_days,
+        "anchor": anchor.isoformat(),
+    }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     with _running("sandbox", "--port", "0", *words) as url:
         yield url
+
+
+def end_of_working_week() -> datetime:
+    """The last Friday's midnight: an anchor from which a day back is a working day."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return today - timedelta(days=(today.weekday() - 5) % 7)
 
 
 @contextmanager

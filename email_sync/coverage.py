@@ -23,6 +23,7 @@ from django.utils import timezone
 from msgspec import Struct, field
 
 from accounts import leases
+from accounts.folders import choose_folders
 from accounts.models import Mailbox, MailboxSync
 from accounts.outcomes import describe
 from accounts.passes import PassReport
@@ -239,7 +240,7 @@ def check_mailbox(
 def _count_mailbox(check: Check) -> None:
     folders = check.gateway.folders(check.mailbox.grant_id)
     check.roles = {folder.id: folder.role for folder in folders}
-    choice = rules.choose_folders(
+    choice = choose_folders(
         folders, names=check.mailbox.folder_names, sent_name=check.mailbox.sent_folder_name
     )
     check.problems.extend(choice.problems)
@@ -304,10 +305,11 @@ def _count(
     look_ups = LOOK_UPS
     start = max(filter(None, (since, check.mailbox.sync_from)), default=None)
     for page in _pages(check, count, received_after=start):
+        now = timezone.now()
         listed = [
             message
             for message in _listed(check, page)
-            if not is_ahead(message.received_at, checked_at=count.checked_at, now=timezone.now())
+            if not is_ahead(message.received_at, checked_at=count.checked_at, now=now)
             and not (is_undated_kept and message.received_at is None)
             and not (start and message.received_at and message.received_at < start)
         ]

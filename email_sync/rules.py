@@ -1,4 +1,4 @@
-"""Which folders are read, and what becomes of a message: pure functions over plain values.
+"""What becomes of a message: pure functions over plain values.
 
 The rules are the seeds' (001, “Email Synchronization”) as settled in the design.
 """
@@ -10,10 +10,9 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from accounts.addresses import domain_of, normalise
-from accounts.rules import Problem
-from crm_sync.providers.types import Folder, MessageHeaders
+from accounts.folders import NEVER_SYNCED
+from crm_sync.providers.types import MessageHeaders
 
-NEVER_SYNCED = frozenset({"drafts", "trash", "junk"})
 #: A trace names this many addresses at most, and a ledger entry is found by this many; a message
 #: may have thousands.
 TRACE_ADDRESSES = 50
@@ -21,11 +20,6 @@ SEARCHED_ADDRESSES = 200
 
 Direction = Literal["sent", "received"]
 Role = Literal["from", "to", "cc", "bcc"]
-
-
-class FolderChoice(Struct, frozen=True):
-    selected: tuple[Folder, ...]
-    problems: tuple[Problem, ...]
 
 
 class KnownContact(Struct, frozen=True):
@@ -69,57 +63,6 @@ class Decision(Struct, frozen=True):
     matches: tuple[Match, ...]
     trace: dict[str, Any]
     others: tuple[str, ...] = ()
-
-
-def split_names(folder_names: str) -> list[str]:
-    """The folder names of the settings field: separated by “;”, blanks around them ignored."""
-    return [name for name in (part.strip() for part in folder_names.split(";")) if name]
-
-
-def last_part(name: str) -> str:
-    """The last part of a folder's path, folded for comparison: “Inbox/CoolStuff” → “coolstuff”."""
-    return name.replace("\\", "/").rstrip("/").rpartition("/")[2].strip().casefold()
-
-
-def choose_folders(
-    folders: Sequence[Folder], *, names: str, sent_name: str = ""
-) -> FolderChoice:
-    """The folders to read: those named, or Inbox and Sent by role where none is.
-
-    `sent_name` is the folder that the user says is Sent. A name that no folder has is a problem
-    of its own and does not keep the others from being read.
-    """
-    selected: dict[str, Folder] = {}
-    problems = []
-    for name in split_names(names) or ["Inbox", "Sent"]:
-        found = _find(folders, name, sent_name=sent_name, by_role_first=not split_names(names))
-        readable = [folder for folder in found if folder.role not in NEVER_SYNCED]
-        if not found:
-            problems.append(Problem(name=name, cause=_missing(name, is_named=bool(names.strip()))))
-        elif not readable:
-            problems.append(Problem(name=name, cause="Drafts, Trash and Junk are never synced."))
-        selected.update({folder.id: folder for folder in readable})
-    return FolderChoice(selected=tuple(selected.values()), problems=tuple(problems))
-
-
-def _find(
-    folders: Sequence[Folder], name: str, *, sent_name: str, by_role_first: bool
-) -> list[Folder]:
-    """Folders by name; by role for the words “inbox” and “sent”, which every user knows them by."""
-    wanted = last_part(name)
-    if wanted == "sent" and sent_name.strip():
-        return [folder for folder in folders if last_part(folder.name) == last_part(sent_name)]
-    by_name = [folder for folder in folders if last_part(folder.name) == wanted]
-    by_role = [
-        folder for folder in folders if wanted in {"inbox", "sent"} and folder.role == wanted
-    ]
-    return by_role if by_role_first else by_name or by_role
-
-
-def _missing(name: str, *, is_named: bool) -> str:
-    if is_named:
-        return f"The mailbox has no folder named “{name}”."
-    return f"The provider marks no folder of this mailbox as {name}."
 
 
 def is_never_synced(message: MessageHeaders, *, roles: Mapping[str, str]) -> bool:

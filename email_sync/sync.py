@@ -19,6 +19,7 @@ from django.db import transaction
 from msgspec.structs import replace
 
 from accounts import leases
+from accounts.folders import choose_folders
 from accounts.models import Mailbox, MailboxSync, MyContact
 from accounts.passes import Lease, PassReport, run_pass
 from accounts.rules import Problem
@@ -108,7 +109,7 @@ def read_mailbox(run: Pass) -> None:
     folders = run.gateway.folders(run.mailbox.grant_id)
     run.roles = {folder.id: folder.role for folder in folders}
     run.names = {folder.id: folder.name for folder in folders}
-    choice = rules.choose_folders(
+    choice = choose_folders(
         folders, names=run.mailbox.folder_names, sent_name=run.mailbox.sent_folder_name
     )
     run.result.problems.extend(choice.problems)

@@ -25,7 +25,7 @@ BODY_POLICY = (
 )
 
 # The frame's lowest and greatest height, and a line's, in pixels.
-LEAST_HEIGHT, GREATEST_HEIGHT, LINE_HEIGHT = 160, 520, 26
+LEAST_HEIGHT, GREATEST_HEIGHT, LINE_HEIGHT = 160, 520, 22
 
 
 @require_safe

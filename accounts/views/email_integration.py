@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import connecting, gateway, system_settings
 from accounts.access import get_mailbox, get_mailbox_owner, viewer
 from accounts.connection import connection_of
-from accounts.folders import last_part, missing, offered, split_names
+from accounts.folders import choose_folders, last_part, offered, split_names
 from accounts.forms import DisconnectForm, MailboxForm
 from accounts.models import Mailbox, User
 from accounts.sections import profile_panels
@@ -99,7 +99,7 @@ def folders(request: HttpRequest, pk: int) -> HttpResponse:
     """The mailbox's real folders, asked for now; names in the field that fit none are marked."""
     owner = get_mailbox_owner(request, pk)
     mailbox = get_mailbox(owner)
-    names = split_names(request.GET.get("folder_names", mailbox.folder_names))
+    names = request.GET.get("folder_names", mailbox.folder_names)
     context: dict[str, Any] = {"owner": owner, "mailbox": mailbox}
     if mailbox.is_authorised:
         try:
@@ -107,17 +107,14 @@ def folders(request: HttpRequest, pk: int) -> HttpResponse:
         except ProviderError as error:
             context["error"] = str(error)
         else:
-            chosen = {last_part(name).casefold() for name in names}
-            context["missing"] = missing(names, found)
+            choice = choose_folders(found, names=names, sent_name=mailbox.sent_folder_name)
+            named = choice.selected if split_names(names) else ()
+            context["problems"] = choice.problems
             context["folders"] = [
-                {"name": last_part(f.name), "path": f.name, "is_chosen": _is_chosen(f.name, chosen)}
+                {"name": last_part(f.name), "path": f.name, "is_chosen": f in named}
                 for f in offered(found)
             ]
     return render(request, "accounts/folders.html", context)
-
-
-def _is_chosen(name: str, chosen: set[str]) -> bool:
-    return last_part(name).casefold() in chosen
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -241,7 +241,7 @@ class FoldersTests(MailboxTestCase):
 
     def test_names_that_fit_no_folder_are_marked(self):
         response = self.get(self.listed, "Inbox; sent; Inbox\\COOLSTUFF; Nope; Papierkorb")
-        assert response.context["missing"] == ["Nope", "Papierkorb"]
+        assert [p.name for p in response.context["problems"]] == ["Nope", "Papierkorb"]
         self.assertContains(response, "<mark>Nope</mark>")
 
     def test_a_failure_is_a_sentence_with_a_retry(self):

@@ -57,8 +57,8 @@ def hinted(cast):
 
     def hint(provider_id):
         with (
-            mock.patch.object(tasks, "nylas", lambda: cast.gateway),
-            mock.patch.object(timezone, "now", lambda: cast.now),
+            mock.patch.object(tasks, "nylas", return_value=cast.gateway),
+            mock.patch.object(timezone, "now", return_value=cast.now),
         ):
             tasks.read_message(cast.row.pk, provider_id)
 
@@ -188,7 +188,7 @@ def test_a_message_that_is_gone_or_unreadable_is_no_failure(cast, hinted):
 
 def test_before_the_first_pass_a_hint_does_nothing(cast):
     cast.gateway.add(headers("a"))
-    with mock.patch.object(tasks, "nylas", lambda: cast.gateway):
+    with mock.patch.object(tasks, "nylas", return_value=cast.gateway):
         tasks.read_message(cast.row.pk, "a")
     assert not cast.gateway.asked
 
@@ -209,7 +209,7 @@ def test_what_must_not_be_read_is_not_read(cast, hinted, change):
     arrived(cast)
     sync_id = cast.row.pk
     change(cast)
-    with mock.patch.object(tasks, "nylas", lambda: cast.gateway):
+    with mock.patch.object(tasks, "nylas", return_value=cast.gateway):
         tasks.read_message(sync_id, "a")
     assert not cast.gateway.asked
     assert not LedgerEntry.objects.exists()
@@ -242,14 +242,20 @@ def failing(cast, error, kind="headers"):
     cast.gateway.before = fail
 
 
+def hinted_again(hinted):
+    """How the task is put back on the queue."""
+    retry = mock.Mock(side_effect=Retry)
+    with mock.patch.object(tasks.read_message, "retry", retry), pytest.raises(Retry):
+        hinted("a")
+    return retry.call_args.kwargs
+
+
 @pytest.mark.parametrize("kind", ["headers", "folders", "message"])
 def test_a_passing_failure_is_tried_again_later(cast, hinted, kind):
     arrived(cast)
     failing(cast, TransientError("away", retry_after=7), kind)
-    with mock.patch.object(tasks.read_message, "retry", side_effect=Retry) as again:
-        with pytest.raises(Retry):
-            hinted("a")
-    assert again.call_args.kwargs["countdown"] >= 7
+    again = hinted_again(hinted)
+    assert again["countdown"] >= 7
     assert not LedgerEntry.objects.exists()
     row = cast.row
     assert (row.failure, row.failure_count) == ("", 0)
@@ -257,16 +263,14 @@ def test_a_passing_failure_is_tried_again_later(cast, hinted, kind):
 
 def test_a_long_wait_stays_below_the_brokers_patience(cast, hinted, settings):
     failing(cast, TransientError("away", retry_after=3600))
-    with mock.patch.object(tasks.read_message, "retry", side_effect=Retry) as again:
-        with pytest.raises(Retry):
-            hinted("a")
+    again = hinted_again(hinted)
     patience = settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
-    assert again.call_args.kwargs["countdown"] < patience
+    assert again["countdown"] < patience
 
 
 def test_trying_again_has_an_end(cast, hinted):
     failing(cast, TransientError("away"))
-    with mock.patch.object(tasks, "nylas", lambda: cast.gateway):
+    with mock.patch.object(tasks, "nylas", return_value=cast.gateway):
         answer = tasks.read_message.apply((cast.row.pk, "a"))
     assert answer.successful()
     assert cast.gateway.asked["headers"] == tasks.HINT_RETRIES + 1
@@ -299,7 +303,8 @@ def test_a_hint_in_the_middle_of_a_pass_doubles_nothing(cast, hinted, sender, ha
     cast.gateway.listed_as = lambda message: replace(
         message, has_headers=has_headers, message_id=message.message_id if has_headers else ""
     )
-    fetch, hints_given = sync_module.fetch_contents, []
+    fetch = sync_module.fetch_contents
+    hints_given: list[int] = []
 
     def fetch_and_be_overtaken(run, batch):
         answer = fetch(run, batch)
@@ -340,7 +345,7 @@ def test_the_same_hint_in_several_workers_at_once_stores_one_message(cast, hinte
         finally:
             connection.close()
 
-    with mock.patch.object(tasks, "nylas", lambda: cast.gateway):
+    with mock.patch.object(tasks, "nylas", return_value=cast.gateway):
         threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -388,7 +393,8 @@ def test_polling_alone_reaches_the_same_ledger_as_notifications(cast, hinted):
         replace(arrived(cast, "j"), message_id=""),
     )  # fmt: skip
     # Late, repeated, in any order, some lost, some of what never was.
-    for id in ("j", "d", "a", GONE, "c", "a", "b", "e", "h", "i", "f", "a"):
+    # (Of “a” and “i”, one message, the ledger keeps the id of the first that it saw.)
+    for id in ("j", "d", "i", GONE, "c", "a", "b", "e", "h", "i", "f", "a"):
         hinted(id)
     cast.sync()
     with_hints = everything()
@@ -396,10 +402,12 @@ def test_polling_alone_reaches_the_same_ledger_as_notifications(cast, hinted):
         model.objects.all().delete()
     cast.sync()
     polled = everything()
-    # Of two copies of one message either may be the one whose id is kept: the first that was read.
-    assert len(polled[0]) == len(with_hints[0]) == 6
+    assert len(polled[0]) == len(with_hints[0]) == 5
     for name, ours, theirs in zip(
-        ("entries", "emails", "people", "links", "counts", "linked"), with_hints, polled, strict=True
+        ("entries", "emails", "people", "links", "counts", "linked"),
+        with_hints,
+        polled,
+        strict=True,
     ):
         assert ours == theirs, name
 
@@ -463,7 +471,7 @@ def test_a_broker_that_is_away_is_no_error(cast, caplog):
 def test_a_grant_is_checked_by_the_task(cast):
     gateway = mock.Mock()
     with (
-        mock.patch.object(tasks, "nylas", lambda: gateway),
+        mock.patch.object(tasks, "nylas", return_value=gateway),
         mock.patch.object(webhooks, "check_grant") as check,
     ):
         tasks.check_grant(cast.mailbox.pk)
@@ -479,10 +487,10 @@ def test_a_grant_is_checked_by_the_task(cast):
 def test_a_grant_that_cannot_be_checked_now_is_checked_later(cast):
     gateway = mock.Mock()
     gateway.grant.side_effect = TransientError("away")
-    with mock.patch.object(tasks, "nylas", lambda: gateway):
+    with mock.patch.object(tasks, "nylas", return_value=gateway):
         assert tasks.check_grant.apply((cast.mailbox.pk,)).successful()
     assert gateway.grant.call_count == tasks.HINT_RETRIES + 1
     gateway.grant.side_effect = ApplicationRejected("key")
-    with mock.patch.object(tasks, "nylas", lambda: gateway):
+    with mock.patch.object(tasks, "nylas", return_value=gateway):
         tasks.check_grant(cast.mailbox.pk)
     assert Mailbox.objects.get().rejected_at is None

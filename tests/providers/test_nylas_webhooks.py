@@ -1,4 +1,4 @@
-"""One message's headers, and the webhook itself: made, mended, rotated and listed over real HTTP."""
+"""One message's headers, and the webhook itself, made, mended and rotated over real HTTP."""
 
 import json
 from typing import Any
