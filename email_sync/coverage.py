@@ -41,7 +41,7 @@ from crm_sync.providers.types import Folder, MailGateway, MessageHeaders, Messag
 from email_sync import rules, store
 from email_sync.message_keys import message_key
 from email_sync.models import CoverageCheck, FolderCoverage, FolderCursor
-from email_sync.sync import Pass, sync_mailbox
+from email_sync.sync import OVERLAP, Pass, sync_mailbox
 
 logger = logging.getLogger(__name__)
 
@@ -123,14 +123,15 @@ def is_ahead(received_at: datetime | None, *, checked_at: datetime, now: datetim
 
 
 def is_behind(count: FolderCount, *, read_up_to: datetime | None) -> bool:
-    """Whether the next pass could end before it reaches what is missing.
+    """Whether something is missing that the next pass would not reach back to.
 
     A folder that was not read up to anywhere is listed whole anyway.
     """
     if read_up_to is None:
         return False
+    reached = read_up_to - OVERLAP
     has_undated = None in dict(count.gaps)
-    return has_undated or (count.oldest_missing is not None and count.oldest_missing <= read_up_to)
+    return has_undated or (count.oldest_missing is not None and count.oldest_missing < reached)
 
 
 def first_day_to_recount(count: FolderCount) -> date | None:
@@ -486,7 +487,7 @@ def _heal(check: Check, *, settings: Settings, patience: float) -> PassReport:
 
 
 def _forget_how_far(run: Pass, counts: Mapping[str, FolderCount]) -> None:
-    """Begin folders anew of which the pass would end before it reaches what is missing.
+    """Begin folders anew of which the pass would not reach back to what is missing.
 
     Safe at any time: a pass that dies after this leaves a folder that the next one lists whole.
     """

@@ -181,36 +181,27 @@ def _list_folder(run: Pass, cursor: FolderCursor) -> None:
     if not cursor.page_token:
         cursor.listing_started_at = run.started_at
         cursor.listing_newest = None
-    tokens: set[str] = set()
+    followed = {cursor.page_token}
     while True:
-        page = _fetch_page(run, cursor)
-        if page.next_page in tokens:
-            _forget_listing(run, cursor)
-            raise TransientError("The provider's list of messages goes round in a circle.",
-                                 code="repeated-cursor")
-        tokens.add(page.next_page or "")
-        _process_page(run, cursor, page)
-        run.report(cursor, len(page.messages) + len(page.unreadable))
-        if not cursor.page_token:
-            return
-        if run.is_time_up():
-            run.result.is_finished = False
-            return
-
-
-def _fetch_page(run: Pass, cursor: FolderCursor) -> MessagePage:
-    """The listing's next page. A repeated cursor is forgotten first, so that it is not asked again."""
-    try:
-        return run.gateway.message_page(
+        page = run.gateway.message_page(
             run.mailbox.grant_id,
             folder_id=cursor.folder_id,
             received_after=_listed_after(run.mailbox, cursor),
             page_token=cursor.page_token or None,
         )
-    except ProviderError as error:
-        if error.code == "repeated-cursor":
+        _process_page(run, cursor, page)
+        run.report(cursor, len(page.messages) + len(page.unreadable))
+        if not cursor.page_token:
+            return
+        if cursor.page_token in followed:
             _forget_listing(run, cursor)
-        raise
+            raise TransientError(
+                "The provider's list of messages goes round in a circle.", code="repeated-cursor"
+            )
+        followed.add(cursor.page_token)
+        if run.is_time_up():
+            run.result.is_finished = False
+            return
 
 
 def _listed_after(mailbox: Mailbox, cursor: FolderCursor) -> datetime | None:

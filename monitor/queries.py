@@ -13,6 +13,7 @@ from accounts.models import Customer, Mailbox, MailboxSync, User
 from accounts.outcomes import state_of
 from accounts.rules import State
 from accounts.states import appearance
+from email_sync.coverage import Coverage, coverage_by_mailbox
 from email_sync.models import DailyCount, Email, LedgerEntry
 from email_sync.models.ledger import DailyCountQuerySet, LedgerQuerySet
 from email_sync.progress import Progress
@@ -87,6 +88,7 @@ class MailboxRow:
     today: Counter[str] = field(default_factory=Counter)
     total: Counter[str] = field(default_factory=Counter)
     progress: Progress | None = None
+    coverage: Coverage | None = None
 
     @property
     def user(self) -> User:
@@ -208,10 +210,12 @@ def summarise(rows: Sequence[MailboxRow], *, now: datetime) -> Summary:
 
 
 def complete(rows: Sequence[MailboxRow], *, now: datetime) -> None:
-    """Adds what only the rows on the page need: totals, and the progress of first readings."""
+    """Adds what only the rows on the page need: totals, coverage, progress of first readings."""
     totals = _counts(DailyCount.objects.filter(user__in=[row.user.pk for row in rows]))
     progress = progress_by_mailbox([row.mailbox for row in rows], now=now)
+    coverage = coverage_by_mailbox(row.mailbox for row in rows)
     for row in rows:
+        row.coverage = coverage.get(row.mailbox.pk)
         row.total = totals.get(row.user.pk, Counter())
         row.progress = progress.get(row.mailbox.pk)
 

@@ -27,6 +27,7 @@ from email_sync.models import (
     Exclusion,
     FolderCursor,
     LedgerEntry,
+    Source,
 )
 from tests.email_sync.conftest import connect
 from tests.email_sync.fake_gateway import NOW, headers
@@ -262,6 +263,31 @@ def test_an_email_deleted_in_the_crm_does_not_come_back(cast):
     assert email.hidden_at is not None
 
 
+def test_a_further_source_of_a_deleted_email_says_so_and_does_not_bring_it_back(cast):
+    cast.gateway.add(mail("a"))
+    cast.sync()
+    Email.objects.update(hidden_at=NOW)
+    LedgerEntry.objects.update(source=Source.BCC)
+    cast.gateway.fetched.clear()
+    cast.sync()
+    entry = LedgerEntry.objects.get(source=Source.NYLAS)
+    assert (entry.outcome, entry.reason) == ("excluded", "deleted-in-crm")
+    assert Email.objects.get().hidden_at is not None
+    assert cast.gateway.fetched == []
+
+
+def test_a_second_source_of_an_email_is_matched_and_asks_for_no_text(cast):
+    cast.gateway.add(mail("a"))
+    cast.sync()
+    LedgerEntry.objects.update(source=Source.BCC)
+    cast.gateway.fetched.clear()
+    cast.sync()
+    entry = LedgerEntry.objects.get(source=Source.NYLAS)
+    assert (entry.outcome, entry.reason) == ("matched", "matched")
+    assert entry.email == Email.objects.get()
+    assert cast.gateway.fetched == []
+
+
 def test_a_new_rep_of_a_contact_does_not_see_the_former_reps_emails(cast):
     cast.gateway.add(mail("a"))
     cast.sync()
@@ -374,6 +400,21 @@ def test_a_refused_page_begins_the_listing_anew(cast):
     cast.gateway.add(*strangers(6))
     cast.sync()
     FolderCursor.objects.filter(folder_id="INBOX").update(page_token="gone", read_up_to=None)
+    assert cast.sync().outcome == "complete"
+    assert len(cast.ledger()) == 6
+
+
+def test_a_listing_that_goes_round_in_a_circle_ends_and_keeps_what_it_saw(cast):
+    cast.gateway.add(*strangers(6))
+    real = cast.gateway.message_page
+    cast.gateway.message_page = lambda grant, *, page_token=None, **more: replace(
+        real(grant, page_token=page_token, **more), next_page="x3"
+    )
+    report = cast.sync()
+    assert report.error.code == "repeated-cursor"
+    assert set(cast.ledger()) == {"x0", "x1", "x3", "x4"}
+    assert state_of(cast.row) == "partial"
+    cast.gateway.message_page = real
     assert cast.sync().outcome == "complete"
     assert len(cast.ledger()) == 6
 

@@ -160,11 +160,9 @@ def test_a_folder_without_an_id_spoils_the_listing(nylas, gateway):
 # --- failures ------------------------------------------------------------------------------------
 
 
-def test_a_repeated_cursor_is_neither_a_loop_nor_the_end(nylas, gateway):
+def test_a_repeated_cursor_is_not_taken_for_the_end(nylas, gateway):
     nylas.answers(PAGE | {"next_cursor": "same"})
-    error = failure(page, gateway, page_token="same")
-    assert isinstance(error, TransientError)
-    assert error.code == "repeated-cursor"
+    assert page(gateway, page_token="same").next_page == "same"
 
 
 @pytest.mark.parametrize("status", [400, 404, 410, 422])
@@ -376,7 +374,7 @@ def closed_port() -> int:
 @pytest.mark.parametrize(
     ("api_uri", "kind", "code"),
     [
-        (f"http://127.0.0.1:{closed_port()}", TransientError, "unreachable"),
+        ("http://127.0.0.1:CLOSED", TransientError, "unreachable"),
         ("http://nylas.invalid", TransientError, "name-not-resolved"),
         ("http://", UnexpectedAnswer, "wrong-address"),
         ("api.us.nylas.com", UnexpectedAnswer, "wrong-address"),
@@ -393,6 +391,8 @@ def test_addresses_without_nylas_say_what_is_wrong(
     api_uri: str, kind: type[ProviderError], code: str, call: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("NO_PROXY", "*")
+    # A fixed name for the case: the workers of a parallel run must collect the same ones.
+    api_uri = api_uri.replace("CLOSED", str(closed_port()))
     gateway = NylasGateway(api_uri=api_uri, api_key=API_KEY, client_id="c", timeout=(2, 2))
     error = failure(gateway.check if call == "check" else lambda: list(gateway.grants()))
     assert (type(error), error.code) == (kind, code)
