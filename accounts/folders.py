@@ -43,9 +43,7 @@ def offered(folders: Iterable[Folder]) -> list[Folder]:
     return sorted(synced, key=lambda folder: (order.get(folder.role, 2), folder.name.casefold()))
 
 
-def choose_folders(
-    folders: Sequence[Folder], *, names: str, sent_name: str = ""
-) -> FolderChoice:
+def choose_folders(folders: Sequence[Folder], *, names: str, sent_name: str = "") -> FolderChoice:
     """The folders to read: those named, or Inbox and Sent by role where none is.
 
     `sent_name` is the folder that the user says is Sent. A name that no folder has is a problem

@@ -17,6 +17,14 @@ CONTACT_COLUMNS = (
     "customer_number customer_name first_name last_name email phone my_contact_of".split()
 )
 USER_COLUMNS = "username email first_name last_name role manager time_zone aliases".split()
+#: What the columns of the database hold.
+_LONGEST = {
+    "customer_number": 40,
+    "customer_name": 200,
+    "first_name": 100,
+    "last_name": 100,
+    "phone": 60,
+}
 #: Rows that are looked up and stored together.
 CHUNK = 1_000
 
@@ -127,14 +135,9 @@ class _ContactChunk:
             row["email"] = _checked_address(row["email"])
         if unknown := [n for n in _names(row["my_contact_of"]) if n.casefold() not in self.users]:
             raise BadRow(f"my_contact_of names users that do not exist: {', '.join(unknown)}.")
-        for model, names in (
-            (Customer, {"number": "customer_number", "name": "customer_name"}),
-            (Contact, {"first_name": "first_name", "last_name": "last_name", "phone": "phone"}),
-        ):
-            for field_name, column in names.items():
-                limit = model._meta.get_field(field_name).max_length
-                if len(row[column]) > limit:
-                    raise BadRow(f"{column} is longer than {limit} characters.")
+        for column, limit in _LONGEST.items():
+            if len(row[column]) > limit:
+                raise BadRow(f"{column} is longer than {limit} characters.")
 
     def _load(self, rows: list[Row]) -> None:
         """Everything that the rows may meet, in a fixed number of queries."""

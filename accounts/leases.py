@@ -104,7 +104,7 @@ def lock(row: Schedule) -> None:
 
 @contextmanager
 def kept_alive(row: Schedule, holder: str) -> Iterator[None]:
-    """Renew the lease from a thread of its own while the block runs, however long a request takes."""
+    """Renew the lease from a thread while the block runs, however long a request takes."""
     done = threading.Event()
 
     def beat() -> None:

@@ -80,7 +80,7 @@ def note_failure(row: Schedule, error: Exception, *, now: datetime, settings: Se
 
 
 def record_rejection(mailbox: Mailbox, error: ReconnectRequired, *, now: datetime) -> bool:
-    """The provider no longer accepts the grant; True the first time, so that people hear of it once.
+    """The provider no longer accepts the grant; True the first time: people hear of it once.
 
     Compare-and-set on the grant that was refused: a re-authorisation that came in between stands.
     """

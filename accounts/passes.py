@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from accounts import leases, notices, outcomes
 from accounts.models import MailboxSync, SyncRun
-from accounts.rules import Problem
+from accounts.rules import Failure, Problem
 from accounts.system_settings import Settings
 from crm_sync.providers.errors import ReconnectRequired
 
@@ -81,7 +81,7 @@ def run_pass(sync: MailboxSync, read: Callable[[Lease], None], *, settings: Sett
         return _abandon(run, result)
     except Exception as caught:
         error = caught
-        if outcomes.classify(caught) == outcomes.Failure.BUG:
+        if outcomes.classify(caught) == Failure.BUG:
             logger.exception("pass over sync %s failed", sync.pk)
     try:
         outcome = _conclude(sync, holder, run, result, error, settings=settings)

@@ -27,12 +27,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--memory-messages", type=int, help="messages of the long backfill")
     options = parser.parse_args(arguments)
     full = {
-        "messages": 5_000, "rounds": 3, "contacts": 50_000, "large": 1_000_000,
-        "mailboxes": 10_000, "sample": 400, "memory_messages": 100_000,
+        "messages": 3_000, "rounds": 3, "contacts": 50_000, "large": 1_000_000,
+        "mailboxes": 10_000, "sample": 200, "memory_messages": 40_000,
     }  # fmt: skip
     quick = {
-        "messages": 2_000, "rounds": 2, "contacts": 5_000, "large": 50_000,
-        "mailboxes": 300, "sample": 100, "memory_messages": 15_000,
+        "messages": 1_000, "rounds": 2, "contacts": 5_000, "large": 50_000,
+        "mailboxes": 300, "sample": 40, "memory_messages": 12_000,
     }  # fmt: skip
     for name, value in (quick if options.quick else full).items():
         if getattr(options, name) is None:

@@ -14,7 +14,7 @@ class Recording:
     """The answers by path and query; a question that is new goes to `upstream`."""
 
     def __init__(self, upstream: str) -> None:
-        self.connection = http.client.HTTPConnection(urlsplit(upstream).netloc, timeout=60)
+        self.upstream = urlsplit(upstream).netloc
         self.answers: dict[bytes, bytes] = {}
         self.misses = 0
 
@@ -33,9 +33,13 @@ class Recording:
     def _ask(self, target: bytes, head: bytes) -> tuple[int, bytes]:
         lines = (line.partition(b":") for line in head.split(b"\r\n")[1:])
         key = next((v.strip().decode() for n, _, v in lines if n.lower() == b"authorization"), "")
-        self.connection.request("GET", target.decode(), headers={"Authorization": key})
-        response = self.connection.getresponse()
-        return response.status, response.read()
+        # A connection for each, since an idle one would have been closed by the other side.
+        connection = http.client.HTTPConnection(self.upstream, timeout=60)
+        connection.request("GET", target.decode(), headers={"Authorization": key})
+        response = connection.getresponse()
+        body = response.read()
+        connection.close()
+        return response.status, body
 
 
 def written(status: int, body: bytes) -> bytes:

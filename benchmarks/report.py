@@ -3,6 +3,7 @@
 import argparse
 import os
 import statistics
+import time
 
 from django.db import connection
 
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace, *, database: str) -> None:
 
 def _backfill(options: argparse.Namespace) -> None:
     """Both sizes, from the sandbox and from a replay of it."""
-    sizes = Sizes(naive_messages=min(1_000, options.messages), rounds=options.rounds)
+    sizes = Sizes(naive_messages=min(600, options.messages), rounds=options.rounds)
     messages = int(options.messages / LISTED_SHARE)
     with (
         servers.sandbox(
@@ -63,7 +64,9 @@ def _backfill(options: argparse.Namespace) -> None:
         )
         keep("queries of a backfill", **vars(queries))
         if "size" in options.parts:
+            start = time.monotonic()
             scenery.grow(contacts=options.large, entries=options.large)
+            print(f"\n(making {options.large:,} of each took {time.monotonic() - start:.0f} s)")
             large = backfill.compare(replay, mail, sizes, warm_up=True)
             _show(f"The same with {options.large:,} contacts and ledger entries", "replay", large)
             _compare_sizes(small, large)

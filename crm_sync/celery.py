@@ -28,7 +28,7 @@ app.conf.beat_schedule = {
 
 @worker_process_init.connect
 def die_with_the_worker(**kwargs: object) -> None:
-    """A pool process of a killed worker would else finish its task beside the worker's successor."""
+    """A pool process of a killed worker would else go on beside the worker's successor."""
     from crm_sync.processes import die_with_parent
 
     die_with_parent()

@@ -21,7 +21,7 @@ def _current_box() -> MultiFernet:
     return _box(tuple(settings.FIELD_ENCRYPTION_KEYS))
 
 
-class EncryptedTextField(models.TextField):
+class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
     """Text, encrypted with the newest of FIELD_ENCRYPTION_KEYS, readable with any of them.
 
     An empty value is stored empty, so that “is there one?” is a plain query.
@@ -36,7 +36,9 @@ class EncryptedTextField(models.TextField):
             return value
         return _current_box().encrypt(value.encode()).decode()
 
-    def from_db_value(self, value: str | None, expression: object, connection: object) -> str | None:
+    def from_db_value(
+        self, value: str | None, expression: object, connection: object
+    ) -> str | None:
         if not value:
             return value
         try:

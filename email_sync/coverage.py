@@ -409,13 +409,13 @@ def _look_up(
     keys: dict[str, str] = {}
     for message in nameless:
         try:
-            found = check.gateway.message(check.mailbox.grant_id, message.provider_id)
+            headers = check.gateway.message_headers(check.mailbox.grant_id, message.provider_id)
         except ItemGone:
             gone.add(message.provider_id)
         except (PermanentError, UnexpectedAnswer):
             continue
         else:
-            keys[message.provider_id] = _key_of(found.headers, check.mailbox)
+            keys[message.provider_id] = _key_of(headers, check.mailbox)
     entries = store.known_entries(check.mailbox.user_id, keys=keys.values()) if keys else {}
     known.update({pid: entries[key] for pid, key in keys.items() if key in entries})
     return gone

@@ -32,7 +32,9 @@ def message_key(
     return _digest(("provider-id", mailbox_address, provider_id))
 
 
-def thread_key(message_id: str, *, in_reply_to: str, references: Iterable[str], own_key: str) -> str:
+def thread_key(
+    message_id: str, *, in_reply_to: str, references: Iterable[str], own_key: str
+) -> str:
     """The key of a conversation: that of its first message, as far as the headers name it."""
     for header in (*references, in_reply_to, message_id):
         root = normalise_message_id(header)

@@ -341,9 +341,7 @@ def _participants(email: Email, headers: MessageHeaders) -> list[EmailParticipan
     ]
 
 
-def _entry(
-    mailbox: Mailbox, item: Processed, email: Email | None, *, now: datetime
-) -> LedgerEntry:
+def _entry(mailbox: Mailbox, item: Processed, email: Email | None, *, now: datetime) -> LedgerEntry:
     entry = LedgerEntry(
         user_id=mailbox.user_id,
         mailbox=mailbox,
@@ -364,7 +362,7 @@ def fill_entry(entry: LedgerEntry, item: Processed, email: Email | None) -> None
     senders = item.addresses["from"]
     entry.direction = decision.direction
     # Of what is never logged not even the subject is kept.
-    is_excluded = decision.outcome == LedgerEntry.Outcome.EXCLUDED
+    is_excluded = decision.outcome == "excluded"
     entry.subject = "" if is_excluded else headers.subject
     entry.sent_at = headers.received_at
     entry.from_address = senders[0][:MAX_ADDRESS_LENGTH] if senders else ""
@@ -374,7 +372,10 @@ def fill_entry(entry: LedgerEntry, item: Processed, email: Email | None) -> None
     entry.attempts = item.attempts
     entry.outcome, entry.reason = decision.outcome, decision.reason
     if item.failure:
-        entry.outcome, entry.reason = LedgerEntry.Outcome.FAILED, LedgerEntry.Reason.PROCESSING_ERROR
+        entry.outcome, entry.reason = (
+            LedgerEntry.Outcome.FAILED,
+            LedgerEntry.Reason.PROCESSING_ERROR,
+        )
         entry.trace = {**decision.trace, "cause": item.failure}
     elif email is not None and email.hidden_at is not None:
         entry.outcome = LedgerEntry.Outcome.EXCLUDED

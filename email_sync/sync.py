@@ -164,7 +164,7 @@ def _cursors(run: Pass, selected: Sequence[Folder]) -> list[FolderCursor]:
 
 
 def _read_folder(run: Pass, cursor: FolderCursor) -> None:
-    """List a folder to its end. One that a former pass began is finished first, then looked at anew."""
+    """List a folder to its end; a listing that a former pass began is finished, then one begun."""
     was_cut_off = bool(cursor.page_token)
     try:
         _list_folder(run, cursor)

@@ -11,9 +11,7 @@ urlpatterns = [
     path("coverage/<int:pk>/", views.coverage, name="coverage"),
     path("exclusions/", exclusion_views.exclusions, name="exclusions"),
     path("exclusions/mine/", exclusion_views.my_exclusions, name="my-exclusions"),
-    path(
-        "exclusions/<int:pk>/remove/", exclusion_views.remove_exclusion, name="exclusion-remove"
-    ),
+    path("exclusions/<int:pk>/remove/", exclusion_views.remove_exclusion, name="exclusion-remove"),
     path("<int:pk>/", views.email_detail, name="email-detail"),
     path("<int:pk>/body/", views.email_body, name="email-body"),
     path("<int:pk>/delete/", views.delete_email, name="email-delete"),

@@ -159,7 +159,9 @@ class MyContact(models.Model):
         )
         indexes = (
             models.Index(
-                fields=("user",), condition=models.Q(looked_back_at=None), name="flag_not_looked_back"
+                fields=("user",),
+                condition=models.Q(looked_back_at=None),
+                name="flag_not_looked_back",
             ),
         )
 

@@ -1,4 +1,4 @@
-"""A user's connection to their mailbox: settings, grant, evidence for its state, lease, schedule."""
+"""A user's connection to their mailbox: settings, grant, evidence for its state, lease."""
 
 import hashlib
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Values of system settings that differ from their defaults; `accounts.system_settings` reads them."""
+"""Values of system settings that somebody changed; `accounts.system_settings` reads them."""
 
 from django.db import models
 

@@ -9,7 +9,7 @@ class FolderCursor(models.Model):
     """What was read of one folder; saved in the same transaction as what was read.
 
     `read_up_to` moves only when a listing was complete. While one is under way, `page_token` is
-    its next page and `listing_newest` the newest date it saw; a pass that was cut off goes on there.
+    its next page and `listing_newest` the newest date it saw; a pass cut off goes on there.
     """
 
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="folder_cursors")

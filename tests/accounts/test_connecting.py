@@ -124,7 +124,7 @@ class TestCommand:
     def provider(self):
         gateway = mock.Mock()
         gateway.grant.return_value = Grant(id="g", email=MIA, provider="microsoft")
-        with mock.patch.object(connect_mailbox, "nylas", lambda: gateway):
+        with mock.patch.object(connect_mailbox, "nylas", return_value=gateway):
             yield gateway
 
     def run(self, *more, user="mia", email=MIA):

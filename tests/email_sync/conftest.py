@@ -36,14 +36,12 @@ class Cast:
         )
 
     def sync(self, settings: Settings | None = None) -> PassReport:
-        with mock.patch.object(timezone, "now", lambda: self.now):
+        with mock.patch.object(timezone, "now", return_value=self.now):
             return sync_mailbox(self.row, gateway=self.gateway, settings=settings or current())
 
     def ledger(self) -> dict[str, str]:
         """Reason by provider id."""
-        return dict(
-            LedgerEntry.objects.filter(user=self.user).values_list("provider_id", "reason")
-        )
+        return dict(LedgerEntry.objects.filter(user=self.user).values_list("provider_id", "reason"))
 
 
 def make_contact(customer: Customer, first_name: str, *addresses: str) -> Contact:

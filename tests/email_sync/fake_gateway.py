@@ -44,7 +44,7 @@ def headers(
         bcc=tuple(Address(a) for a in bcc),
         has_headers=bool(more.pop("has_headers", True)),
         message_id=f"<{id}@mail.example>" if message_id is None else message_id,
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 

@@ -562,9 +562,11 @@ def test_a_copy_without_headers_is_looked_up_before_it_is_called_missing(cast):
     )
     cast.sync()
     assert LedgerEntry.objects.count() == 1
+    cast.gateway.fetched.clear()
     found = check(cast)
     assert (found.is_complete, found.healing) == (True, None)
     assert totals(cast) == "2 of 2"
+    assert cast.gateway.fetched == [], "no text is asked for"
 
 
 def test_look_ups_are_bounded_and_a_copy_that_is_gone_does_not_count(cast):
@@ -584,7 +586,7 @@ def test_look_ups_are_bounded_and_a_copy_that_is_gone_does_not_count(cast):
         mock.patch.object(coverage, "_heal", side_effect=RuntimeError),
     ):
         found = check(cast)
-    assert cast.gateway.fetched == ["d1", "d2"]
+    assert (cast.gateway.asked["headers"], cast.gateway.fetched) == (2, [])
     assert (found.before["INBOX"].in_mailbox, found.before["INBOX"].in_ledger) == (5, 0)
 
 

@@ -163,7 +163,7 @@ class MailboxLife(RuleBasedStateMachine):
         )
 
     def run_pass(self):
-        with mock.patch.object(timezone, "now", lambda: self.now), transaction.atomic():
+        with mock.patch.object(timezone, "now", return_value=self.now), transaction.atomic():
             return sync_mailbox(self.row(), gateway=self.gateway, settings=Settings())
 
     @rule()
@@ -201,9 +201,9 @@ class MailboxLife(RuleBasedStateMachine):
             self.a_pass_that_may_crash()
 
     def a_pass_that_may_crash(self) -> None:
-        """What was committed before the crash stays; the dead reader's lease is there for taking."""
+        """What was committed before a crash stays; the dead reader's lease is there for taking."""
         try:
-            with mock.patch.object(timezone, "now", lambda: self.now):
+            with mock.patch.object(timezone, "now", return_value=self.now):
                 sync_mailbox(self.row(), gateway=self.gateway, settings=Settings())
         except Crash:
             pass
@@ -220,15 +220,13 @@ class MailboxLife(RuleBasedStateMachine):
         """Also of messages in folders that are not synced, and of some that were here before."""
         id = data.draw(st.sampled_from(sorted(self.delivered)))
         for _ in range(times):
-            with mock.patch.object(timezone, "now", lambda: self.now):
-                hints.read_message(
-                    self.row(), id, gateway=self.gateway, settings=Settings()
-                )
+            with mock.patch.object(timezone, "now", return_value=self.now):
+                hints.read_message(self.row(), id, gateway=self.gateway, settings=Settings())
 
     # --- what must hold ------------------------------------------------------------------------
     def come_to_rest(self) -> None:
         self.now += timedelta(minutes=5)
-        with mock.patch.object(timezone, "now", lambda: self.now):
+        with mock.patch.object(timezone, "now", return_value=self.now):
             for _ in range(4):
                 sync_mailbox(self.row(), gateway=self.gateway, settings=Settings())
             self.passes_alone_found_what_they_must()

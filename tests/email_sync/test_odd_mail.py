@@ -87,7 +87,7 @@ def odd(**change):
     "change",
     [
         {"headers": []},
-        {"headers": [{"name": "Message-ID", "value": "<1@x>"}, {"name": "Message-ID", "value": "<2@x>"}]},
+        {"headers": [{"name": "Message-ID", "value": f"<{n}@x>"} for n in (1, 2)]},
         {"to": [{"email": f"p{n}@other.example"} for n in range(5_000)]},
         {"subject": "x" * 100_000},
         {"subject": "a\0b", "from": [{"email": "ana@lumen.example", "name": "A\0na"}]},
@@ -142,7 +142,7 @@ ATTACKS = [
     '<div style="background:url(https://tracker.example/x)">x</div>',
     '<div style="background:u\\72l(https://tracker.example/x)">x</div>',
     '<div style="width:expression(alert(1))">x</div>',
-    '<p style="x:y;@import \'https://tracker.example\'">x</p>',
+    "<p style=\"x:y;@import 'https://tracker.example'\">x</p>",
     "<style>@import url(https://tracker.example)</style>",
     '<link rel=stylesheet href="https://tracker.example">',
     '<meta http-equiv=refresh content="0;url=https://tracker.example">',
@@ -160,8 +160,11 @@ ATTACKS = [
 def test_html_that_attacks_is_harmless_when_stored(sync_of, attack):
     email = sync_of(odd(body=f"<p>before</p>{attack}<p>after</p>")).get()
     stored = email.body_html.lower()
-    for trace in ("tracker.example", "<script", "onerror=", "onload", "javascript:", "expression",
-                  "<iframe", "<form", "<style", "<svg", "<base", "@import", "data:text"):  # fmt: skip
+    traces = (
+        "tracker.example <script onerror= onload javascript: expression <iframe <form <style "
+        "<svg <base @import data:text"
+    )
+    for trace in traces.split():
         assert trace not in stored.replace("&lt;", "")
     assert "before" in email.body_text
     assert "after" in email.body_text

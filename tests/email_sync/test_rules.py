@@ -31,10 +31,10 @@ KNOWN = {
 
 
 def decided(known=KNOWN, sync_from=NOW - timedelta(days=30), never=None, **message):
-    message = headers(**message)
+    listed = headers(**message)
     return decide(
-        rules.addresses_of(message),
-        received_at=message.received_at,
+        rules.addresses_of(listed),
+        received_at=listed.received_at,
         own=OWN,
         known=known,
         sync_from=sync_from,
@@ -144,7 +144,11 @@ INTERNAL = Exclusions(company_domains=frozenset({"northsound.example", "ns.examp
     [
         (ANA_ONLY, {}, "excluded-address"),
         (ANA_ONLY, {"from_": MIA, "to": ("ana@lumen.example",)}, "excluded-address"),
-        (ANA_ONLY, {"from_": "kim@harbor.example", "cc": ("ANA@lumen.example",)}, "excluded-address"),
+        (
+            ANA_ONLY,
+            {"from_": "kim@harbor.example", "cc": ("ANA@lumen.example",)},
+            "excluded-address",
+        ),
         (ANA_ONLY, {"from_": MIA, "to": (), "bcc": ("ana@lumen.example",)}, "excluded-address"),
         (LUMEN, {"from_": "x@LUMEN.example", "to": ("kim@harbor.example",)}, "excluded-domain"),
         (INTERNAL, {"from_": "bo@ns.example"}, "internal-only"),

@@ -27,14 +27,14 @@ def queue():
 
 
 @pytest.fixture
-def _pass_on(cast):
+def reads_from_cast(cast):
     """Tasks read from the cast's mailbox."""
-    with mock.patch.object(tasks, "nylas", lambda: cast.gateway):
+    with mock.patch.object(tasks, "nylas", return_value=cast.gateway):
         yield
 
 
 def dispatch(now=None):
-    with mock.patch.object(timezone, "now", lambda: now or NOW):
+    with mock.patch.object(timezone, "now", return_value=now or NOW):
         return tasks.dispatch_due()
 
 
@@ -47,7 +47,7 @@ def test_a_due_mailbox_is_queued_once_until_it_is_lost(cast, queue):
 
 def test_a_mailbox_that_is_being_read_is_left_alone_until_its_reader_dies(cast, queue):
     row = cast.row
-    with mock.patch.object(timezone, "now", lambda: NOW):
+    with mock.patch.object(timezone, "now", return_value=NOW):
         holder = leases.claim(row)
     assert dispatch() == 0
     host, _, rest = holder.split(":", 2)
@@ -73,17 +73,17 @@ def test_a_lease_elsewhere_without_a_heartbeat_ends_within_a_minute(cast, queue)
         lambda cast: disconnect(cast.mailbox, gateway=None),
     ],
 )
-def test_what_must_not_be_read_is_neither_queued_nor_read(cast, queue, change, _pass_on):
+def test_what_must_not_be_read_is_neither_queued_nor_read(cast, queue, change, reads_from_cast):
     change(cast)
     assert dispatch() == 0
-    with mock.patch.object(timezone, "now", lambda: NOW):
+    with mock.patch.object(timezone, "now", return_value=NOW):
         tasks.sync_mailbox_email(cast.row.pk)
     assert not cast.gateway.asked
 
 
-def test_a_repeated_task_does_nothing(cast, queue, _pass_on):
+def test_a_repeated_task_does_nothing(cast, queue, reads_from_cast):
     cast.gateway.add(headers("a"))
-    with mock.patch.object(timezone, "now", lambda: NOW):
+    with mock.patch.object(timezone, "now", return_value=NOW):
         tasks.sync_mailbox_email(cast.row.pk)
         asked = dict(cast.gateway.asked)
         tasks.sync_mailbox_email(cast.row.pk)
@@ -115,14 +115,16 @@ def test_a_wish_wakes_a_worker_after_the_rows_are_committed(
     assert MailboxSync.objects.due(NOW).filter(pk=cast.row.pk).exists()
 
 
-def test_a_pass_that_ran_out_of_time_goes_on_in_its_successor(cast, queue, _pass_on, settings):
+def test_a_pass_that_ran_out_of_time_goes_on_in_its_successor(
+    cast, queue, reads_from_cast, settings
+):
     settings.LONGEST_TASK_SECONDS = -1
     cast.gateway.add(headers("a"))
-    with mock.patch.object(timezone, "now", lambda: NOW):
+    with mock.patch.object(timezone, "now", return_value=NOW):
         tasks.sync_mailbox_email(cast.row.pk)
     assert queue == [cast.row.pk]
     settings.LONGEST_TASK_SECONDS = 60
-    with mock.patch.object(timezone, "now", lambda: NOW):
+    with mock.patch.object(timezone, "now", return_value=NOW):
         tasks.sync_mailbox_email(cast.row.pk)
     assert Email.objects.count() == 1
     assert cast.row.backfilled_at
@@ -139,7 +141,7 @@ def test_many_due_mailboxes_cost_a_fixed_number_of_queries(cast, queue, django_a
 def test_an_expired_unmatched_entry_keeps_only_what_prevents_a_double(cast):
     cast.gateway.add(headers("a"), headers("b", from_="x@other.example"))
     cast.sync()
-    with mock.patch.object(timezone, "now", lambda: NOW + timedelta(days=400)):
+    with mock.patch.object(timezone, "now", return_value=NOW + timedelta(days=400)):
         assert tasks.expire_ledger() == 1
         assert tasks.expire_ledger() == 0
     kept = LedgerEntry.objects.get(provider_id="b")

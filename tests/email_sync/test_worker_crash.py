@@ -1,7 +1,7 @@
 """A real worker, killed in mid-backfill: the successor ends where an undisturbed run ends."""
 
-import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from crm_sync.providers.nylas import NylasGateway
 from email_sync import tasks
 from email_sync.models import DailyCount, Email, FolderCursor, LedgerEntry
 from email_sync.sync import sync_mailbox
-from tests.conftest import running, sandbox_server, wait_until
+from tests.conftest import ROOT, running, sandbox_server, wait_until
 
 SAM = "sam.cole@northsound.example"
 WORKER = [
@@ -39,11 +39,14 @@ def grant_of(url: str, address: str) -> str:
 
 def world(tmp_path: Path) -> None:
     """The sandbox's own people and contacts."""
-    os.system(  # noqa: S605
-        f"{sys.executable} -m sandbox --mailboxes 2 --messages 1500 --write-sample {tmp_path}"
-    )
+    options = ["--mailboxes", "2", "--messages", "1500", "--write-sample", str(tmp_path)]
+    subprocess.run([sys.executable, "-m", "sandbox", *options], check=True, cwd=ROOT)
     call_command("import_users", str(tmp_path / "users.csv"))
     call_command("import_contacts", str(tmp_path / "contacts.csv"))
+
+
+def count() -> int:
+    return LedgerEntry.objects.count()
 
 
 def ledger() -> set[tuple]:
@@ -105,11 +108,11 @@ def test_a_worker_killed_in_mid_backfill_loses_and_doubles_nothing(
         MailboxSync.objects.filter(pk=row.pk).update(next_due_at=row.mailbox.authorised_at)
         with running(WORKER, log, environment=environment) as worker:
             wait_until(
-                lambda: tasks.dispatch_due() or LedgerEntry.objects.count() >= already,
+                lambda already=already: tasks.dispatch_due() or count() >= already,
                 "the worker took the mailbox",
             )
             wait_until(
-                lambda already=already: LedgerEntry.objects.count() >= already,
+                lambda already=already: count() >= already,
                 f"{already} entries\n{log.read_text()}",
             )
             worker.send_signal(signal.SIGKILL)

@@ -11,7 +11,7 @@ from accounts.importing import BadFile, Report
 
 
 class ImportCommand(BaseCommand):
-    """Reads a CSV file with `read`; names rejected rows by line and exits with 1 if there are any."""
+    """Reads a CSV file with `read`; names rejected rows by line and then exits with 1."""
 
     read: Callable[[TextIO], Report]
 

@@ -27,6 +27,8 @@ PASSWORD = "crm-demo"  # the sample people's, shown on the screen
 LOGINS = (("rep", "mia"), ("manager", "lena"), ("admin", "ada"))
 SANDBOX_KEY = "sandbox-key"
 SANDBOX_CLIENT = "sandbox-client"
+# In each mailbox: enough that the first reading can be watched.
+MESSAGES = 2000
 
 
 class Command(BaseCommand):
@@ -155,6 +157,7 @@ class Demo:
 
     def sandbox(self) -> Part:
         words = ["--port", str(self.sandbox_port), "--state", str(self.sandbox_state)]
+        words += ["--messages", str(MESSAGES)]
         return self.part(
             "sandbox",
             f"stand-in for Nylas on {self.sandbox_url}",

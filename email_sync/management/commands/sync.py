@@ -35,7 +35,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         settings = system_settings.current()
         if not settings.processing:
-            raise CommandError("Processing is off. Switch it on with: manage.py setting processing on")
+            raise CommandError("Processing is off. Switch it on: manage.py setting processing on")
         are_complete = [self._sync(sync, settings) for sync in self._syncs(options["mailbox"])]
         if not all(are_complete):
             sys.exit(1)
@@ -67,7 +67,9 @@ class Command(BaseCommand):
                     break
         return self._tell(sync, answer)
 
-    def _pass(self, sync: MailboxSync, settings: system_settings.Settings, report: Any) -> PassReport:
+    def _pass(
+        self, sync: MailboxSync, settings: system_settings.Settings, report: Any
+    ) -> PassReport:
         """A pass, after whoever reads this mailbox now has done so."""
         waiting_since = time.monotonic()
         while True:
