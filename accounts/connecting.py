@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from accounts.addresses import normalise
 from accounts.models import Mailbox, MailboxSync, User
 from accounts.models.mailboxes import grant_digest
-from accounts.signals import sync_wanted
+from accounts.signals import mailbox_replaced, sync_wanted
 from accounts.system_settings import Settings
 from crm_sync.providers.types import AuthorisationGateway, Grant
 
@@ -40,8 +40,6 @@ def adopt_grant(
         )
     if not is_same:
         mailbox.sync_from = sync_from or now - timedelta(days=settings.backfill_days)
-        if mailbox.pk:
-            mailbox.folder_cursors.all().delete()
     mailbox.address = mailbox.address if is_same and mailbox.address else address
     mailbox.provider = grant.provider if grant.provider in Mailbox.Provider else mailbox.provider
     mailbox.grant_id = grant.id
@@ -55,6 +53,8 @@ def adopt_grant(
         raise ConnectionRefused(
             "This mailbox was connected for another user a moment ago."
         ) from None
+    if not is_same:
+        mailbox_replaced.send(Mailbox, mailbox=mailbox)
     for kind in MailboxSync.Kind.values:
         _start_afresh(mailbox, kind, now=now, is_same=is_same)
     transaction.on_commit(lambda: sync_wanted.send(Mailbox, mailbox=mailbox))

@@ -6,6 +6,10 @@ from django.dispatch import Signal
 #: after the rows say so. A receiver only wakes a worker; the row is the truth.
 sync_wanted = Signal()
 
+#: A user's mailbox is now another one: sent with `mailbox`, in the transaction that says so. What
+#: was read of the former one no longer counts.
+mailbox_replaced = Signal()
+
 #: The provider says that something happened: sent with `mailbox`, `kind` (“message”, “grant”) and
 #: `object_id`. It may be late, repeated, out of order or mislabelled: a receiver asks the provider.
 notification_received = Signal()

@@ -7,11 +7,16 @@ class EmailSyncConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.sections import Section, register, register_profile_panel
-        from accounts.signals import notification_received, sync_wanted
+        from accounts.signals import mailbox_replaced, notification_received, sync_wanted
         from email_sync.queries import is_section_shown
-        from email_sync.receivers import follow_notification, wake_worker
+        from email_sync.receivers import (
+            follow_notification,
+            forget_what_was_read,
+            wake_worker,
+        )
 
         sync_wanted.connect(wake_worker)
+        mailbox_replaced.connect(forget_what_was_read)
         notification_received.connect(follow_notification)
         register(
             Section(

@@ -10,6 +10,8 @@ from datetime import datetime
 
 # Below this share a projection would be a guess: one busy morning would promise a huge mailbox.
 SMALLEST_SHARE_TO_PROJECT = 0.02
+# Google shouts the names of its own labels.
+_SYSTEM_LABELS = {"INBOX": "Inbox", "SENT": "Sent"}
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,10 @@ class FolderProgress:
 
     @property
     def words(self) -> str:
+        name = _SYSTEM_LABELS.get(self.name, self.name)
         if self.is_done:
-            return f"{self.name} done"
-        return f"{self.name} {self.percent} %" if self.percent else f"{self.name} not begun"
+            return f"{name} done"
+        return f"{name} {self.percent} %" if self.percent else f"{name} not begun"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Progress:
         """As in “1,240 of about 1,900 messages, Inbox done, Sent 61 %”."""
         if not self.folders:
             return "the folders are being listed"
+        if not self.seen and not any(folder.is_done for folder in self.folders):
+            return "just begun"
         amount = f"{self.seen:,}"
         if self.expected is not None:
             amount += f" of about {self.expected:,}"

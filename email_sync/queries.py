@@ -171,7 +171,7 @@ def hide(email: Email, *, viewer: User, now: datetime) -> int:
     The mail app is left alone. The row stays, so that the next sync does not bring it back.
     """
     same = Email.objects.readable_by(viewer).filter(message_key=email.message_key)
-    return same.update(hidden_at=now)
+    return same.hide(now=now)
 
 
 def unhide(email: Email, *, viewer: User) -> int:

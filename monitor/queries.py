@@ -51,6 +51,10 @@ _ATTENTION = {State.PARTIAL, State.EXCEPTION, State.SYNC_ERROR, State.STOPPED}
 INTERVALS_BEHIND = 3
 
 
+#: Calendars can be switched on already, but nothing reads them yet: they have no state to show.
+SIDES_READ = (MailboxSync.Kind.EMAIL,)
+
+
 @dataclass(frozen=True)
 class Side:
     """The email or the calendar side of a mailbox; `sync` is None before it was ever authorised."""
@@ -74,7 +78,8 @@ class Side:
     def next_due_at(self) -> datetime | None:
         """None where no automatic attempt will be made, whatever the row still says."""
         hopeless = _REAUTHORISE | {State.STOPPED, State.NOT_CONNECTED}
-        return self.sync.next_due_at if self.sync and self.state not in hopeless else None
+        is_tried = self.is_enabled and self.state not in hopeless
+        return self.sync.next_due_at if self.sync and is_tried else None
 
 
 @dataclass
@@ -169,11 +174,12 @@ def _row(mailbox: Mailbox, *, now: datetime, interval: int) -> MailboxRow:
 
 
 def _side(mailbox: Mailbox, kind: str, sync: MailboxSync | None) -> Side:
+    is_enabled = kind in SIDES_READ and mailbox.is_enabled(kind)
     if sync is None:
-        return Side(State.NOT_CONNECTED, mailbox.is_enabled(kind), None)
+        return Side(State.NOT_CONNECTED, is_enabled, None)
     sync.mailbox = mailbox
     state = state_of(sync)
-    return Side(state, mailbox.is_enabled(kind), sync, cause_of(sync, state))
+    return Side(state, is_enabled, sync, cause_of(sync, state))
 
 
 def cause_of(sync: MailboxSync, state: State) -> str:

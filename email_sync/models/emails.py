@@ -1,5 +1,7 @@
 """Emails: messages stored in the CRM, each for one user."""
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models.functions import Now
 from django.urls import reverse
@@ -19,6 +21,10 @@ class EmailQuerySet(models.QuerySet["Email"]):
     def hidden_from(self, viewer: User) -> "EmailQuerySet":
         """Hidden emails that the viewer may bring back: those that they could read before."""
         return self.exclude(hidden_at=None).filter(user__in=User.objects.readable_by(viewer))
+
+    def hide(self, *, now: datetime) -> int:
+        """Hide in the CRM what is not hidden yet; the row stays, so that no sync brings it back."""
+        return self.filter(hidden_at=None).update(hidden_at=now)
 
     def of_customer(self, customer: Customer) -> "EmailQuerySet":
         links = EmailContact.objects.filter(contact__customer=customer)

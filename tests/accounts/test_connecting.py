@@ -15,7 +15,7 @@ from accounts.system_settings import Settings
 from crm_sync.fields import DecryptionError
 from crm_sync.providers.errors import ReconnectRequired, TransientError
 from crm_sync.providers.types import Grant
-from email_sync.models import FolderCursor
+from email_sync.models import FolderCoverage, FolderCursor
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -62,11 +62,15 @@ def test_authorising_again_keeps_the_start_and_what_was_read(mia):
 def test_another_address_begins_anew(mia):
     mailbox = adopt(mia)
     FolderCursor.objects.create(mailbox=mailbox, folder_id="INBOX", name="Inbox")
+    FolderCoverage.objects.create(
+        mailbox=mailbox, folder_id="INBOX", checked_at=NOW, in_mailbox=1, in_ledger=1
+    )
     MailboxSync.objects.update(backfilled_at=NOW)
     later = NOW + timedelta(days=90)
     again = adopt(mia, email="mia@new.example", id="grant-2", now=later)
     assert again.sync_from == later - timedelta(days=30)
     assert not FolderCursor.objects.exists()
+    assert not FolderCoverage.objects.exists()
     assert MailboxSync.objects.get(kind="email").backfilled_at is None
 
 

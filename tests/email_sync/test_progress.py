@@ -63,6 +63,17 @@ def test_nothing_in_any_folder_is_no_division_by_zero():
     assert progress.percent == 99
 
 
+def test_before_the_first_page_no_number_is_shown():
+    progress = estimate([folder("Inbox"), folder("Sent")], sync_from=START, now=NOW)
+    assert progress.words == "just begun"
+
+
+def test_the_labels_of_google_are_not_shouted():
+    folders = [folder("INBOX", 10, days=15), folder("SENT", 0, is_done=True), folder("VIP", 1)]
+    progress = estimate(folders, sync_from=START, now=NOW)
+    assert progress.words == "11 messages, Inbox 50 %, Sent done, VIP not begun"
+
+
 def test_one_message_is_one_message():
     assert estimate([folder(seen=1)], sync_from=START, now=NOW).words.startswith("1 message,")
 

@@ -128,6 +128,8 @@ class Demo:
                 self.manage("migrate", "--verbosity", "0")
             self.load_sample_data()
             supervisor.start(self.worker(), self.scheduler(), self.web())
+            with step("webhook", "new mail appears at once"):
+                self.manage("webhook", "register")
             self.say_welcome()
             supervisor.watch()
 

@@ -26,6 +26,5 @@ class Command(BaseCommand):
         ]
         if not found:
             raise CommandError("This user has no email with that Message-ID.")
-        shown = emails.filter(pk__in=[email.pk for email in found], hidden_at=None)
-        shown.update(hidden_at=timezone.now())
+        emails.filter(pk__in=[email.pk for email in found]).hide(now=timezone.now())
         self.stdout.write(f"{len(found)} email{'s are' if len(found) > 1 else ' is'} hidden.")
