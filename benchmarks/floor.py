@@ -18,7 +18,7 @@ from benchmarks.scenery import LONG_AGO, Correspondence
 from crm_sync.providers.nylas import NylasGateway
 from crm_sync.providers.types import Message, MessageHeaders, MessagePage
 from email_sync.models import Email, EmailContact, EmailParticipant, LedgerEntry, Source
-from email_sync.sync import PARALLEL_BODIES
+from email_sync.reading import PARALLEL_BODIES
 
 
 def _plain(model: type[models.Model]) -> Any:

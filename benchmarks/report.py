@@ -92,16 +92,17 @@ def _show(title: str, server: str, rounds: Rounds) -> None:
 
 
 def _compare_sizes(small: Rounds, large: Rounds) -> None:
-    """As a share of the floor of the same minutes: the machine is not always the same."""
-    shares = [
-        ratio(rates(rounds["product"]), rates(rounds["floor"])).median for rounds in (small, large)
+    """As shares of the floor of the same minutes: the machine is not always the same."""
+    change = [
+        ratio(figure(large["product"]), figure(large["floor"])).median
+        / ratio(figure(small["product"]), figure(small["floor"])).median
+        for figure in (rates, cpu_rates)
     ]
-    cpu = [median(cpu_rates(rounds["product"])) for rounds in (small, large)]
     print(
-        f"  large / small     {shares[1] / shares[0]:.2f} of the floor, "
-        f"{cpu[1] / cpu[0]:.2f} by CPU   aim: at least 0.90"
+        f"  large / small     {change[0]:.2f} of the floor, {change[1]:.2f} by CPU"
+        "   aim: at least 0.90"
     )
-    keep("large / small", of_floor=shares[1] / shares[0], by_cpu=cpu[1] / cpu[0])
+    keep("large / small", of_floor=change[0], by_cpu=change[1])
 
 
 def _idle(options: argparse.Namespace) -> None:

@@ -56,7 +56,6 @@ INSTALLED_APPS = [
     "monitor",
     "django_htmx",
     "csp",
-    "django_filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

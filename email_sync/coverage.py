@@ -41,7 +41,8 @@ from crm_sync.providers.types import Folder, MailGateway, MessageHeaders, Messag
 from email_sync import rules, store
 from email_sync.message_keys import message_key
 from email_sync.models import CoverageCheck, FolderCoverage, FolderCursor
-from email_sync.sync import OVERLAP, Pass, sync_mailbox
+from email_sync.reading import Pass
+from email_sync.sync import OVERLAP, sync_mailbox
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from crm_sync.providers.errors import ItemGone, PermanentError
 from crm_sync.providers.types import Folder, MailGateway, MessageHeaders, MessagePage
 from email_sync import store
 from email_sync.models import LedgerEntry, Source
-from email_sync.sync import Pass, decide_page, fetch_contents
+from email_sync.reading import Pass, decide_page, fetch_contents
 
 #: Seconds for which a mailbox's folders are taken as they were.
 FOLDERS_KEPT = 300

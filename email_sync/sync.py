@@ -12,15 +12,13 @@ What makes it safe to interrupt at any instruction:
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from msgspec.structs import replace
 
 from accounts import leases
 from accounts.folders import choose_folders
-from accounts.models import Mailbox, MailboxSync, MyContact
+from accounts.models import Mailbox, MailboxSync
 from accounts.passes import Lease, PassReport, run_pass
 from accounts.rules import Problem
 from accounts.system_settings import Settings
@@ -30,52 +28,16 @@ from crm_sync.providers.errors import (
     ProviderError,
     ReconnectRequired,
     TransientError,
-    UnexpectedAnswer,
 )
-from crm_sync.providers.types import (
-    Address,
-    Folder,
-    MailGateway,
-    MessageHeaders,
-    MessagePage,
-    UnreadableMessage,
-)
-from email_sync import rules, store
-from email_sync.models import FolderCursor, LedgerAddress, LedgerEntry, Source
-from email_sync.store import MAX_ATTEMPTS, Processed
+from crm_sync.providers.types import Folder, MailGateway, MessagePage
+from email_sync.models import FolderCursor
+from email_sync.reading import Pass, decide_page, fetch_and_store
+from email_sync.second_look import look_back, retry_failed
+from email_sync.store import Processed
 
 OVERLAP = timedelta(hours=24)
-#: Bodies fetched at once; Microsoft allows four requests at a time for a mailbox.
-PARALLEL_BODIES = 4
 #: Messages whose text is held in memory and stored in one transaction.
 BODIES_PER_BATCH = 40
-
-
-class Pass:
-    """Who reads which mailbox, with what, since when; `result` is filled on the way."""
-
-    def __init__(
-        self,
-        sync: MailboxSync,
-        lease: Lease,
-        *,
-        gateway: MailGateway,
-        settings: Settings,
-        report: Callable[[FolderCursor, int], None] = lambda cursor, listed: None,
-    ) -> None:
-        self.sync = sync
-        self.mailbox: Mailbox = sync.mailbox
-        self.gateway = gateway
-        self.holder = lease.holder
-        self.started_at = lease.started_at
-        self.is_time_up = lease.is_time_up
-        self.result = lease.result
-        self.report = report
-        self.settings = settings
-        self.own = self.mailbox.own_addresses
-        self.exclusions = store.exclusions_of(self.mailbox.user_id, settings)
-        self.roles: dict[str, str] = {}
-        self.names: dict[str, str] = {}
 
 
 def sync_mailbox(
@@ -114,8 +76,8 @@ def read_mailbox(run: Pass) -> None:
     )
     run.result.problems.extend(choice.problems)
     cursors = _cursors(run, choice.selected)
-    _retry_failed(run)
-    _look_back(run)
+    retry_failed(run)
+    look_back(run)
     first_error: ProviderError | None = None
     for cursor in cursors:
         if run.is_time_up():
@@ -223,70 +185,10 @@ def _process_page(run: Pass, cursor: FolderCursor, page: MessagePage) -> None:
     is_moved = _advance(cursor, page, now=run.started_at)
     *batches, last = list(_batches(items)) or [[]]
     for batch in batches:
-        _fetch_and_store(run, batch)
+        fetch_and_store(run, batch)
     if last or is_moved:
-        _fetch_and_store(run, last, then=cursor.save)
+        fetch_and_store(run, last, then=cursor.save)
     run.result.seen += len(page.messages) + len(page.unreadable)
-
-
-def decide_page(run: Pass, page: MessagePage) -> list[Processed]:
-    """What becomes of each message of a page that the ledger does not have yet."""
-    wanted = [m for m in page.messages if not rules.is_never_synced(m, roles=run.roles)]
-    drafted = [_undecided(run, message) for message in wanted]
-    drafted += [_unreadable(run, message) for message in page.unreadable]
-    known = store.known_entries(
-        run.mailbox.user_id,
-        keys=[item.key for item in drafted],
-        provider_ids=[i.headers.id for i in drafted if i.headers.id and not i.headers.has_headers],
-    )
-    fresh = {item.key: item for item in drafted if not store.is_processed(item, known)}
-    return decide_all(run, list(fresh.values()))
-
-
-def decide_all(run: Pass, items: Sequence[Processed]) -> list[Processed]:
-    """The items with their decisions: one query for all their addresses."""
-    addresses = (a for item in items for group in item.addresses.values() for a in group)
-    known = store.contacts_by_address(
-        run.mailbox.user_id, (address for address in addresses if address not in run.own)
-    )
-    return [
-        replace(
-            item,
-            decision=rules.decide(
-                item.addresses,
-                received_at=item.headers.received_at,
-                own=run.own,
-                known=known,
-                sync_from=run.mailbox.sync_from,
-                exclusions=run.exclusions,
-            ),
-        )
-        for item in items
-    ]
-
-
-_UNDECIDED = rules.Decision(
-    outcome="failed", reason="processing-error", direction="received", matches=(), trace={}
-)
-
-
-def _undecided(run: Pass, headers: MessageHeaders) -> Processed:
-    addresses = rules.addresses_of(headers)
-    return Processed(
-        headers=headers,
-        addresses=addresses,
-        key=store.key_of(headers, addresses=addresses, mailbox=run.mailbox),
-        decision=_UNDECIDED,
-        folder=next((run.names[f] for f in headers.folder_ids if f in run.names), ""),
-    )
-
-
-def _unreadable(run: Pass, message: UnreadableMessage) -> Processed:
-    headers = MessageHeaders(
-        id=message.id, thread_id="", folder_ids=(), received_at=None, subject="",
-        from_=(), to=(), cc=(), bcc=(), has_headers=False,
-    )  # fmt: skip
-    return replace(_undecided(run, headers), failure=message.cause, attempts=MAX_ATTEMPTS)
 
 
 def _batches(items: Sequence[Processed]) -> Iterator[list[Processed]]:
@@ -301,144 +203,6 @@ def _batches(items: Sequence[Processed]) -> Iterator[list[Processed]]:
             batch, bodies = [], 0
     if batch:
         yield batch
-
-
-def _fetch_and_store(
-    run: Pass, batch: Sequence[Processed], *, then: Callable[[], None] = lambda: None
-) -> None:
-    """Fetch the texts a batch needs, then store it; `then` runs in the same transaction.
-
-    Raises the first TransientError or ReconnectRequired of a fetch after storing the others.
-    """
-    fetched, error = fetch_contents(run, batch)
-    with transaction.atomic():
-        leases.confirm(run.sync, run.holder)
-        outcomes = store.store(run.mailbox, fetched, now=run.started_at)
-        if error is None:
-            then()
-    run.result.count(outcomes)
-    if error is not None:
-        raise error
-
-
-def fetch_contents(
-    run: Pass, batch: Sequence[Processed]
-) -> tuple[list[Processed], ProviderError | None]:
-    """The batch with texts; without those that must be tried again, and why."""
-    matched = [item for item in batch if item.decision.matches and not item.failure]
-    if not matched:
-        return list(batch), None
-    stored = store.stored_emails(run.mailbox.user_id, (item.key for item in matched))
-    missing = [item for item in matched if item.key not in stored]
-    fetched: dict[str, Processed | ProviderError] = {}
-    with ThreadPoolExecutor(max_workers=PARALLEL_BODIES) as pool:
-        for item, answer in zip(
-            missing, pool.map(lambda item: _fetch_content(run, item), missing), strict=True
-        ):
-            fetched[item.key] = answer
-    errors = [answer for answer in fetched.values() if isinstance(answer, ProviderError)]
-    answers = (fetched.get(item.key, item) for item in batch)
-    return [a for a in answers if isinstance(a, Processed)], errors[0] if errors else None
-
-
-def _fetch_content(run: Pass, item: Processed) -> Processed | ProviderError:
-    """The item with its text, or with why it has none; an error where the whole pass must wait."""
-    try:
-        message = run.gateway.message(run.mailbox.grant_id, item.headers.id)
-    except ItemGone:
-        return replace(item, failure="It is no longer in the mailbox.", attempts=MAX_ATTEMPTS)
-    except (PermanentError, UnexpectedAnswer) as error:
-        return replace(item, failure=str(error), attempts=item.attempts + 1)
-    except ProviderError as error:
-        return error
-    content = store.content_of(message)
-    if not item.headers.has_headers and message.headers.has_headers:
-        # The list told nothing of the Message-ID: it came with the text.
-        headers = replace(
-            item.headers,
-            has_headers=True,
-            message_id=message.headers.message_id,
-            in_reply_to=message.headers.in_reply_to,
-            references=message.headers.references,
-        )
-        key = store.key_of(headers, addresses=item.addresses, mailbox=run.mailbox)
-        return replace(item, headers=headers, key=key, content=content)
-    return replace(item, content=content)
-
-
-def _retry_failed(run: Pass) -> None:
-    """Ask again for texts that could not be read before, until MAX_ATTEMPTS."""
-    entries = list(
-        LedgerEntry.objects.filter(
-            mailbox=run.mailbox,
-            outcome=LedgerEntry.Outcome.FAILED,
-            attempts__lt=MAX_ATTEMPTS,
-        ).order_by("pk")[:BODIES_PER_BATCH]
-    )
-    for entry in entries:
-        _retry(run, entry)
-
-
-def _look_back(run: Pass) -> None:
-    """Match again what the ledger has of contacts flagged since the last pass (“look back days”).
-
-    Decided from the stored headers first: a text is asked for only after a match.
-    """
-    flags = list(
-        run.mailbox.user.my_contacts.filter(looked_back_at=None).values_list("pk", "contact_id")
-    )
-    if not flags:
-        return
-    if run.settings.look_back_days:
-        entries = LedgerEntry.objects.unmatched().filter(
-            user_id=run.mailbox.user_id,
-            mailbox=run.mailbox,
-            source=Source.NYLAS,
-            expired_at=None,
-            sent_at__gte=run.started_at - timedelta(days=run.settings.look_back_days),
-            pk__in=LedgerAddress.objects.of_contacts([contact for _, contact in flags]),
-        )
-        for entry in entries.order_by("-sent_at", "-pk").iterator(chunk_size=200):
-            _rematch(run, entry)
-    MyContact.objects.filter(pk__in=[pk for pk, _ in flags]).update(looked_back_at=run.started_at)
-
-
-def _rematch(run: Pass, entry: LedgerEntry) -> None:
-    headers = MessageHeaders(
-        id=entry.provider_id, thread_id="", folder_ids=(), received_at=entry.sent_at,
-        subject=entry.subject, from_=(Address(entry.from_address),),
-        to=tuple(map(Address, entry.to)), cc=tuple(map(Address, entry.cc)), bcc=(),
-        has_headers=True,
-    )  # fmt: skip
-    [item] = decide_all(run, [_undecided(run, headers)])
-    if item.decision.matches:
-        _retry(run, entry)
-
-
-def _retry(run: Pass, entry: LedgerEntry) -> None:
-    """Read an entry's message again and write into the entry what becomes of it now."""
-    try:
-        message = run.gateway.message(run.mailbox.grant_id, entry.provider_id)
-    except ItemGone:
-        failure, attempts = "It is no longer in the mailbox.", MAX_ATTEMPTS
-    except (PermanentError, UnexpectedAnswer) as error:
-        failure, attempts = str(error), entry.attempts + 1
-    else:
-        [item] = decide_all(run, [_undecided(run, message.headers)])
-        if item.decision.matches:
-            item = replace(item, content=store.content_of(message))
-        with transaction.atomic():
-            leases.confirm(run.sync, run.holder)
-            matched = [item] if item.decision.matches else []
-            email = store.store_emails(run.mailbox, matched, now=run.started_at).get(item.key)
-            outcomes = store.resolve(entry, item, email, now=run.started_at)
-        run.result.count(outcomes)
-        return
-    with transaction.atomic():
-        leases.confirm(run.sync, run.holder)
-        entry.attempts = attempts
-        entry.trace = {**entry.trace, "cause": failure}
-        entry.save(update_fields=["attempts", "trace"])
 
 
 def _advance(cursor: FolderCursor, page: MessagePage, *, now: datetime) -> bool:

@@ -121,7 +121,7 @@ class MailboxRow:
     @property
     def group(self) -> Group:
         states = self.states
-        if State.NOT_CONNECTED in states:
+        if State.NOT_CONNECTED in states or not self.mailbox.is_authorised:
             return Group.NEVER
         if states & _REAUTHORISE:
             return Group.REAUTHORISE

@@ -26,8 +26,7 @@ from crm_sync.providers.errors import (
     UnexpectedAnswer,
 )
 from crm_sync.providers.types import Folder
-from email_sync import sync as sync_module
-from email_sync import tasks
+from email_sync import reading, tasks
 from email_sync.models import (
     DailyCount,
     Email,
@@ -303,7 +302,7 @@ def test_a_hint_in_the_middle_of_a_pass_doubles_nothing(cast, hinted, sender, ha
     cast.gateway.listed_as = lambda message: replace(
         message, has_headers=has_headers, message_id=message.message_id if has_headers else ""
     )
-    fetch = sync_module.fetch_contents
+    fetch = reading.fetch_contents
     hints_given: list[int] = []
 
     def fetch_and_be_overtaken(run, batch):
@@ -314,7 +313,7 @@ def test_a_hint_in_the_middle_of_a_pass_doubles_nothing(cast, hinted, sender, ha
             assert LedgerEntry.objects.count() == 1
         return answer
 
-    with mock.patch.object(sync_module, "fetch_contents", fetch_and_be_overtaken):
+    with mock.patch.object(reading, "fetch_contents", fetch_and_be_overtaken):
         assert cast.sync().outcome == "complete"
     assert hints_given
     assert LedgerEntry.objects.count() == 1

@@ -254,12 +254,19 @@ def test_each_state_has_its_group_and_troubled_ones_are_explained(evidence, stat
 
 
 @pytest.mark.django_db
-def test_of_a_mailbox_with_calendar_only_the_calendar_counts():
-    mailbox: Any = RunningMailboxFactory(email_enabled=False, calendar_enabled=True)
-    MailboxSync.objects.filter(mailbox=mailbox, kind="calendar").update(stopped_at=NOW)
+def test_a_calendar_is_not_read_yet_and_so_has_no_state_and_is_never_late():
+    mailbox: Any = RunningMailboxFactory(calendar_enabled=True)
+    long_ago = NOW - timedelta(days=1)
+    MailboxSync.objects.filter(mailbox=mailbox, kind="calendar").update(next_due_at=long_ago)
     (row,) = mailbox_rows(now=NOW, interval=5)
-    assert row.main.state == State.STOPPED
-    assert row.is_stopped
+    assert row.states == {State.RUNNING}
+    assert row.group == Group.HEALTHY
+
+    Mailbox.objects.update(email_enabled=False)
+    (row,) = mailbox_rows(now=NOW, interval=5)
+    assert not row.states
+    assert row.main.next_due_at is None
+    assert row.group == Group.HEALTHY
 
 
 @pytest.mark.django_db
