@@ -10,7 +10,12 @@ from accounts.models import Mailbox, MailboxSync
 from accounts.models.mailboxes import Schedule
 from accounts.rules import Evidence, Failure, State, backoff, derive_state, next_regular
 from accounts.system_settings import Settings
-from crm_sync.providers.errors import ProviderError, ReconnectRequired, TransientError
+from crm_sync.providers.errors import (
+    ApplicationRejected,
+    ProviderError,
+    ReconnectRequired,
+    TransientError,
+)
 
 _chance = random.Random()
 
@@ -75,7 +80,9 @@ def note_failure(row: Schedule, error: Exception, *, now: datetime, settings: Se
     row.failed_at = now
     retry_after = error.retry_after if isinstance(error, TransientError) else None
     row.next_due_at = now + backoff(row.failure_count, retry_after=retry_after, chance=_chance)
-    if row.failure_count >= settings.stop_after_failures:
+    # A refused API key is nobody's mailbox: once mended, all of them go on by themselves.
+    is_ours = isinstance(error, ApplicationRejected)
+    if row.failure_count >= settings.stop_after_failures and not is_ours:
         row.stopped_at = now
 
 

@@ -29,7 +29,7 @@ def measure(url: str, *, database: str) -> dict[str, float]:
 
 
 def _peak() -> float:
-    """In MB. On Linux getrusage's peak would be the parent's: it survives the start of a program."""
+    """In MB. Linux: getrusage's peak would be the parent's, it survives the start of a program."""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(n for n in status.read_text().splitlines() if n.startswith("VmHWM:"))

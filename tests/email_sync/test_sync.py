@@ -12,6 +12,7 @@ from accounts.models import MailboxSync, MyContact, SyncRun, User
 from accounts.outcomes import state_of
 from accounts.system_settings import Settings
 from crm_sync.providers.errors import (
+    ApplicationRejected,
     ItemGone,
     PermanentError,
     ReconnectRequired,
@@ -510,6 +511,15 @@ def test_the_same_failure_often_enough_stops_the_mailbox_until_somebody_restarts
     assert not MailboxSync.objects.due(cast.now + timedelta(days=1)).filter(kind="email").exists()
     want_sync(cast.mailbox, now=cast.now)
     assert MailboxSync.objects.due(cast.now).filter(kind="email").exists()
+
+
+def test_a_refused_api_key_stops_no_mailbox_and_asks_no_rep_to_authorise_again(cast, mailoutbox):
+    cast.gateway.before = failing("folders", "", ApplicationRejected("Nylas refuses our key."))
+    for _ in range(3):
+        cast.sync(Settings(stop_after_failures=2))
+    assert state_of(cast.row) == "exception"
+    assert MailboxSync.objects.due(cast.now + timedelta(hours=2)).filter(kind="email").exists()
+    assert not mailoutbox
 
 
 def test_retry_after_is_honoured(cast):

@@ -37,9 +37,9 @@ def grant_of(url: str, address: str) -> str:
     return next(g["id"] for g in answer.json()["data"] if g["email"] == address)
 
 
-def world(tmp_path: Path) -> None:
+def world(tmp_path: Path, messages: int = 1500) -> None:
     """The sandbox's own people and contacts."""
-    options = ["--mailboxes", "2", "--messages", "1500", "--write-sample", str(tmp_path)]
+    options = ["--mailboxes", "2", "--messages", str(messages), "--write-sample", str(tmp_path)]
     subprocess.run([sys.executable, "-m", "sandbox", *options], check=True, cwd=ROOT)
     call_command("import_users", str(tmp_path / "users.csv"))
     call_command("import_contacts", str(tmp_path / "contacts.csv"))

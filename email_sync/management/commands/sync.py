@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Q
 from tqdm import tqdm
 
 from accounts import system_settings
@@ -43,7 +44,8 @@ class Command(BaseCommand):
     def _syncs(self, address: str | None) -> list[MailboxSync]:
         syncs = MailboxSync.objects.enabled().filter(kind="email").select_related("mailbox__user")
         if address is not None:
-            syncs = syncs.filter(mailbox__address=normalise(address))
+            wanted = normalise(address)
+            syncs = syncs.filter(Q(mailbox__address=wanted) | Q(mailbox__authorised_address=wanted))
             if not syncs:
                 raise CommandError(
                     f"No mailbox {address} is connected with email sync on. "
