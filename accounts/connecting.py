@@ -93,7 +93,8 @@ def disconnect(mailbox: Mailbox, *, gateway: AuthorisationGateway | None) -> Non
     mailbox.grant_id = ""
     mailbox.rejected_at, mailbox.rejection = None, ""
     mailbox.save(update_fields=["grant_id", "grant_digest", "rejected_at", "rejection"])
-    mailbox.syncs.update(next_due_at=None, queued_at=None)
+    mailbox.syncs.update(next_due_at=None)
+    mailbox.syncs.all().interrupt()
 
 
 def want_sync(mailbox: Mailbox, *, now: datetime) -> None:

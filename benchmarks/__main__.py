@@ -31,8 +31,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "mailboxes": 10_000, "sample": 200, "memory_messages": 40_000,
     }  # fmt: skip
     quick = {
-        "messages": 1_000, "rounds": 2, "contacts": 5_000, "large": 50_000,
-        "mailboxes": 300, "sample": 40, "memory_messages": 12_000,
+        "messages": 600, "rounds": 2, "contacts": 2_000, "large": 20_000,
+        "mailboxes": 100, "sample": 20, "memory_messages": 3_000,
     }  # fmt: skip
     for name, value in (quick if options.quick else full).items():
         if getattr(options, name) is None:

@@ -50,8 +50,11 @@ def measure(*, mailboxes: int, sample: int, rounds: int) -> Idle:
         ):
             _pass(chosen)
             scenery.settle()
+            # The second idle pass in a row is the usual one.
+            _pass(chosen[:1])
+            MailboxSync.objects.filter(pk=chosen[0]).update(next_due_at=timezone.now())
             with queries_counted() as seen:
-                _pass(chosen[:1])
+                sync_mailbox_email(chosen[0])
             cursors = list(
                 FolderCursor.objects.filter(mailbox__syncs__in=chosen).select_related("mailbox")
             )
@@ -63,7 +66,7 @@ def measure(*, mailboxes: int, sample: int, rounds: int) -> Idle:
                 },
                 rounds=rounds,
             )
-    return Idle(len(grants), len(chosen), sum(listed) / rounds / len(chosen), len(seen) - 1, found)
+    return Idle(len(grants), len(chosen), sum(listed) / rounds / len(chosen), len(seen), found)
 
 
 def _pass(syncs: list[int]) -> int:

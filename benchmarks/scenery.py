@@ -99,10 +99,17 @@ def _choose(
 
 def make_correspondents(correspondence: Correspondence) -> None:
     """The people of the mailbox as contacts, each with one address; nobody has flagged them."""
-    customer = Customer.objects.create(number="bench", name="Correspondents")
-    for address in (*correspondence.flagged, *correspondence.known):
+    customer, _ = Customer.objects.get_or_create(number="bench", name="Correspondents")
+    people = {*correspondence.flagged, *correspondence.known}
+    known = ContactAddress.objects.filter(address__in=people).values_list("address", flat=True)
+    for address in sorted(people - {*known}):
         contact = Contact.objects.create(customer=customer, first_name="Known", last_name=address)
         contact.set_addresses([address])
+
+
+def _free_grants() -> None:
+    """No mailbox has a grant any more: one can belong to one user only."""
+    Mailbox.objects.exclude(grant_digest="").update(grant_id="", grant_digest="")
 
 
 def new_rep(correspondence: Correspondence) -> MailboxSync:
@@ -111,8 +118,7 @@ def new_rep(correspondence: Correspondence) -> MailboxSync:
     So each run stores new rows of a new user, and nothing has to be deleted in between.
     """
     grant = correspondence.grant
-    former = Mailbox.objects.filter(grant_digest=grant_digest(grant.id))
-    former.update(grant_id="", grant_digest="")
+    _free_grants()
     user = User.objects.create(username=f"rep-{next(_number)}", email=grant.email)
     mailbox = Mailbox.objects.create(
         user=user,
@@ -231,6 +237,7 @@ def _copies(template: models.Model, numbers: str, **changes: str) -> None:
 # --- many mailboxes ----------------------------------------------------------------------------
 def make_mailboxes(grants: list[Grant], *, sync_from: datetime) -> list[int]:
     """A rep with an authorised mailbox for each grant; the ids of their email syncs."""
+    _free_grants()
     now = datetime.now(UTC)
     first = next(_number)
     users = User.objects.bulk_create(

@@ -71,6 +71,8 @@ class Mailbox(models.Model):
         if (fields := kwargs.get("update_fields")) and "grant_id" in fields:
             kwargs["update_fields"] = {*fields, "grant_digest"}
         super().save(*args, **kwargs)
+        switched_off = [kind for kind in MailboxSync.Kind if not self.is_enabled(kind)]
+        self.syncs.filter(kind__in=switched_off).interrupt()
 
     @property
     def is_authorised(self) -> bool:
@@ -133,6 +135,10 @@ class MailboxSyncQuerySet(models.QuerySet["MailboxSync"]):
             kind="calendar", mailbox__calendar_enabled=True
         )
         return self.filter(kinds, mailbox__user__is_active=True).exclude(mailbox__grant_digest="")
+
+    def interrupt(self) -> None:
+        """End what reads these now: a pass without its lease stores nothing more and gives up."""
+        self.update(lease_holder="", lease_until=None, queued_at=None)
 
     def due(self, now: datetime) -> "MailboxSyncQuerySet":
         return self.enabled().filter(

@@ -67,6 +67,13 @@ class User(AbstractUser):
         # Django's own admin site goes with the role, so that there is one switch.
         self.is_staff = self.is_admin
         super().save(*args, **kwargs)
+        if not self.is_active:
+            self._stop_syncing()
+
+    def _stop_syncing(self) -> None:
+        """Somebody who left: a pass that runs now stores nothing more."""
+        if mailbox := getattr(self, "mailbox", None):
+            mailbox.syncs.all().interrupt()
 
     def has_perm(self, perm: str, obj: Any = None) -> bool:
         """In Django's own admin site an admin may do everything."""

@@ -137,6 +137,7 @@ class LedgerEntry(models.Model):
         indexes = (
             models.Index(fields=("user", "outcome", "-sent_at", "-id")),
             models.Index(fields=("user", "provider_id")),
+            models.Index(fields=("processed_at",)),
             models.Index(
                 fields=("processed_at",),
                 condition=models.Q(expired_at=None) & ~models.Q(outcome="matched"),

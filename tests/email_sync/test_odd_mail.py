@@ -100,7 +100,7 @@ def odd(**change):
         {"from": [{"email": "ＡＮＡ@lumen.example"}]},
         {"to": [{"email": "田中@例え.example", "name": "田中"}]},
         {"to": [{"name": "undisclosed recipients"}]},
-        {"body": "<p>" + "x" * 9_000_000 + "</p>"},
+        {"body": "<p>" + "x" * 30_000_000 + "</p>"},
         {"body": None},
         {"body": ""},
         {"attachments": [{"id": "1", "filename": None, "content_type": None, "size": None}]},

@@ -7,8 +7,8 @@ from django.utils import timezone
 from msgspec.structs import replace
 
 from accounts import leases
-from accounts.connecting import want_sync
-from accounts.models import MailboxSync, MyContact, SyncRun, User
+from accounts.connecting import disconnect, want_sync
+from accounts.models import Mailbox, MailboxSync, MyContact, SyncRun, User
 from accounts.outcomes import state_of
 from accounts.system_settings import Settings
 from crm_sync.providers.errors import (
@@ -584,6 +584,33 @@ def test_a_wish_for_a_pass_made_during_one_is_kept(cast):
     cast.gateway.before = before
     cast.sync()
     assert cast.row.next_due_at == later
+
+
+def change(row, **values):
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.save()
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        lambda: change(User.objects.get(), is_active=False),
+        lambda: disconnect(Mailbox.objects.get(), gateway=None),
+        lambda: change(Mailbox.objects.get(), email_enabled=False),
+    ],
+)
+def test_who_leaves_or_switches_off_stops_syncing_at_once_also_in_mid_pass(cast, leave):
+    cast.gateway.add(*strangers(6))
+
+    def before(kind, subject):
+        if kind == "page" and cast.gateway.asked["page"] == 2:
+            leave()
+
+    cast.gateway.before = before
+    assert cast.sync().outcome == "abandoned"
+    assert len(cast.ledger()) == 2
+    assert not MailboxSync.objects.due(cast.now + timedelta(days=1)).filter(kind="email").exists()
 
 
 # --- runs --------------------------------------------------------------------------------------
