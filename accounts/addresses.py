@@ -2,11 +2,14 @@
 
 import unicodedata
 from email.utils import parseaddr
+from functools import lru_cache
 
 # RFC 5321 allows 254 octets; what is longer is nobody's address but may stand in a header.
 MAX_ADDRESS_LENGTH = 320
 
 
+# A mailbox names the same few hundred people over and over.
+@lru_cache(maxsize=8192)
 def normalise(address: str) -> str:
     """The form in which addresses are stored and compared: trimmed, case-folded, bare.
 

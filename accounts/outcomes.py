@@ -19,10 +19,10 @@ from crm_sync.providers.errors import (
 
 _chance = random.Random()
 
-#: The fields that the end of a pass writes.
+#: The fields that the end of a pass writes, among them the lease that it gives back.
 EVIDENCE = (
     "last_success_at failure failure_code failure_text failed_at failure_count stopped_at "
-    "next_due_at problems backfilled_at"
+    "next_due_at problems backfilled_at lease_holder lease_until"
 ).split()
 
 

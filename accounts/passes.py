@@ -133,8 +133,8 @@ def _conclude(
             outcomes.accept_grant(sync.mailbox)
         if wish is not None:
             sync.next_due_at, sync.stopped_at = wish, None
+        sync.lease_holder, sync.lease_until = "", None
         sync.save(update_fields=outcomes.EVIDENCE)
-        leases.release(sync, holder)
         _finish(run, outcome, result, sync)
     return outcome
 

@@ -185,10 +185,20 @@ def is_processed(item: Processed, known: Mapping[str, KnownEntry]) -> bool:
     )
 
 
-def stored_emails(user_id: int, keys: Iterable[str]) -> dict[str, Email]:
+class StoredEmail(Struct, frozen=True):
+    """What a further source of a message needs to know of its email."""
+
+    id: int
+    is_hidden: bool
+
+
+def stored_emails(user_id: int, keys: Iterable[str]) -> dict[str, StoredEmail]:
     """The user's emails with these keys, whichever source they came from, deleted ones too."""
-    emails = Email.objects.filter(user_id=user_id, message_key__in=list(keys))
-    return {email.message_key: email for email in emails.defer("body_text", "body_html")}
+    rows = Email.objects.filter(user_id=user_id, message_key__in=list(keys)).order_by()
+    return {
+        key: StoredEmail(pk, is_hidden=hidden_at is not None)
+        for key, pk, hidden_at in rows.values_list("message_key", "pk", "hidden_at")
+    }
 
 
 def store(mailbox: Mailbox, batch: Sequence[Processed], *, now: datetime) -> Counter[str]:
@@ -227,7 +237,7 @@ def store(mailbox: Mailbox, batch: Sequence[Processed], *, now: datetime) -> Cou
 
 
 def resolve(
-    entry: LedgerEntry, item: Processed, email: Email | None, *, now: datetime
+    entry: LedgerEntry, item: Processed, email: StoredEmail | None, *, now: datetime
 ) -> Counter[str]:
     """Write into an entry what became of its message after all; the new outcome, if it changed."""
     former = entry.outcome
@@ -250,7 +260,7 @@ def _count(user_id: int, outcomes: Mapping[str, int], *, now: datetime) -> None:
 
 def store_emails(
     mailbox: Mailbox, matched: Sequence[Processed], *, now: datetime
-) -> dict[str, Email]:
+) -> dict[str, StoredEmail]:
     """The emails of matched messages by key: made where there is none, linked in any case."""
     readable = [item for item in matched if item.content is not None]
     threads = _known_threads(mailbox.user_id, readable)
@@ -266,13 +276,13 @@ def store_emails(
             participant
             for email, item in stored
             if item.content is not None
-            for participant in _participants(email, item.content.headers)
+            for participant in _participants(email.id, item.content.headers)
         ],
         ignore_conflicts=True,
     )
     EmailContact.objects.bulk_create(
         [
-            EmailContact(email=email, contact_id=match.contact.id)
+            EmailContact(email_id=email.id, contact_id=match.contact.id)
             for email, item in stored
             for match in item.decision.matches
         ],
@@ -321,7 +331,7 @@ def _email(mailbox: Mailbox, item: Processed, threads: dict[str, str], *, now: d
     )
 
 
-def _participants(email: Email, headers: MessageHeaders) -> list[EmailParticipant]:
+def _participants(email_id: int, headers: MessageHeaders) -> list[EmailParticipant]:
     roles: tuple[tuple[str, tuple[Address, ...]], ...] = (
         ("from", headers.from_),
         ("to", headers.to),
@@ -330,21 +340,23 @@ def _participants(email: Email, headers: MessageHeaders) -> list[EmailParticipan
     )
     return [
         EmailParticipant(
-            email=email,
+            email_id=email_id,
             role=role,
-            address=normalise(person.address)[:MAX_ADDRESS_LENGTH],
+            address=address[:MAX_ADDRESS_LENGTH],
             name=person.name[:200],
         )
         for role, people in roles
         for person in people
-        if normalise(person.address)
+        if (address := normalise(person.address))
     ]
 
 
-def _entry(mailbox: Mailbox, item: Processed, email: Email | None, *, now: datetime) -> LedgerEntry:
+def _entry(
+    mailbox: Mailbox, item: Processed, email: StoredEmail | None, *, now: datetime
+) -> LedgerEntry:
     entry = LedgerEntry(
         user_id=mailbox.user_id,
-        mailbox=mailbox,
+        mailbox_id=mailbox.pk,
         source=Source.NYLAS,
         message_key=item.key,
         message_id=item.headers.message_id,
@@ -356,7 +368,7 @@ def _entry(mailbox: Mailbox, item: Processed, email: Email | None, *, now: datet
     return entry
 
 
-def fill_entry(entry: LedgerEntry, item: Processed, email: Email | None) -> None:
+def fill_entry(entry: LedgerEntry, item: Processed, email: StoredEmail | None) -> None:
     """Write a decision into an entry: a new one, or one that failed before and is tried again."""
     headers, decision = item.headers, item.decision
     senders = item.addresses["from"]
@@ -377,10 +389,10 @@ def fill_entry(entry: LedgerEntry, item: Processed, email: Email | None) -> None
             LedgerEntry.Reason.PROCESSING_ERROR,
         )
         entry.trace = {**decision.trace, "cause": item.failure}
-    elif email is not None and email.hidden_at is not None:
+    elif email is not None and email.is_hidden:
         entry.outcome = LedgerEntry.Outcome.EXCLUDED
         entry.reason = LedgerEntry.Reason.DELETED_IN_CRM
-    entry.email = email
+    entry.email_id = email.id if email is not None else None
     entry.contacts = _distinct(match.address for match in decision.matches)
     entry.customers = _distinct(match.contact.customer_number for match in decision.matches)
 
@@ -388,7 +400,7 @@ def fill_entry(entry: LedgerEntry, item: Processed, email: Email | None) -> None
 def _searched(entry: LedgerEntry, item: Processed) -> list[LedgerAddress]:
     return [
         LedgerAddress(
-            entry=entry, address=address[:MAX_ADDRESS_LENGTH], domain=domain_of(address)[:255]
+            entry_id=entry.pk, address=address[:MAX_ADDRESS_LENGTH], domain=domain_of(address)[:255]
         )
         for address in item.decision.others
     ]

@@ -37,7 +37,7 @@ from email_sync.store import Processed
 
 OVERLAP = timedelta(hours=24)
 #: Messages whose text is held in memory and stored in one transaction.
-BODIES_PER_BATCH = 40
+BODIES_PER_BATCH = 64
 
 
 def sync_mailbox(

@@ -43,13 +43,43 @@
     document.addEventListener(name, failed);
   }
 
-  // Polling: the same answer changes nothing, and nothing changes under the pointer or the focus.
+  // Polling: the same answer changes nothing, and nothing moves or vanishes under the pointer or the
+  // focus. What has an id and the same words before and after is kept in its place; what has not is
+  // left alone until hand and keyboard have rested, so that whoever pressed it sees what came of it.
+  // An explanation stays for as long as it is read.
+  const REST = 3000;
+  const tips = "[data-tip]:hover, [data-tip]:focus";
+  const touch = "a:hover, button:hover, a:focus, button:focus";
+  let lastMove = 0;
+  for (const name of ["pointermove", "keydown"]) {
+    document.addEventListener(name, () => { lastMove = Date.now(); }, { passive: true });
+  }
+
+  function staysIn(page, element) {
+    const successor = element.id && page.getElementById(element.id);
+    return Boolean(successor) && successor.textContent.trim() === element.textContent.trim();
+  }
+
+  let anchor = null; // what the pointer or the focus is on, and where
   document.addEventListener("htmx:beforeSwap", (event) => {
     const poll = event.detail.requestConfig.elt;
+    anchor = null;
     if (!poll.hasAttribute("data-poll") || event.detail.isError) return;
     const answer = event.detail.xhr.responseText;
-    const isTouched = poll.querySelector("a:hover, button:hover, [data-tip]:hover, a:focus, button:focus, [data-tip]:focus");
-    if (poll.dataset.seen === digest(answer) || isTouched) event.detail.shouldSwap = false;
+    const touched = [...poll.querySelectorAll(touch)];
+    const page = touched.length ? new DOMParser().parseFromString(answer, "text/html") : null;
+    const isAtRest = Date.now() - lastMove > REST;
+    const isInTheWay = poll.querySelector(tips) || (!isAtRest && touched.some((one) => !staysIn(page, one)));
+    if (poll.dataset.seen === digest(answer) || isInTheWay) {
+      event.detail.shouldSwap = false;
+    } else if (touched.length) {
+      anchor = { id: touched[0].id, top: touched[0].getBoundingClientRect().top };
+    }
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    const element = anchor?.id && document.getElementById(anchor.id);
+    if (element) scrollBy(0, element.getBoundingClientRect().top - anchor.top);
+    anchor = null;
   });
   document.addEventListener("htmx:afterSettle", (event) => {
     const poll = event.detail.elt.closest?.("[data-poll]");

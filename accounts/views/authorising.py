@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import authorisation, gateway
 from accounts.access import get_mailbox, viewer
-from accounts.models import Mailbox
+from accounts.models import Mailbox, MailboxSync
 from crm_sync.providers.errors import ProviderError
 
 _nylas = urlsplit(settings.NYLAS_API_URI)
@@ -83,9 +83,15 @@ def authorise_callback(request: HttpRequest) -> HttpResponse:
     except authorisation.AuthorisationFailed as failure:
         messages.error(request, str(failure))
     else:
+        was_read = mailbox.syncs.filter(
+            kind=MailboxSync.Kind.EMAIL, backfilled_at__isnull=False
+        ).exists()
+        what_now = (
+            "Reading goes on where it stopped."
+            if was_read
+            else "The first sync has begun; its progress is shown below."
+        )
         messages.success(
-            request,
-            f"Connection Authorized for {mailbox.authorised_address}. "
-            "The first sync has begun; its progress is shown below.",
+            request, f"Connection Authorized for {mailbox.authorised_address}. {what_now}"
         )
     return redirect("accounts:email-integration")

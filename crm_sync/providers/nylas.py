@@ -412,7 +412,9 @@ class NylasGateway:
             if failure is None:
                 return _item_gone(status)
             if isinstance(failure, PermanentError) and failure.status in {404, 410}:
-                return grant_unknown(status)
+                folders = self._get(f"/v3/grants/{_piece(grant_id)}/folders", {"limit": 1})
+                # Whoever lists folders of a grant knows it, whatever was said before.
+                return _item_gone(status) if folders.ok else grant_unknown(status)
             return self._rejection(401) if isinstance(failure, ApplicationRejected) else failure
         if status == 403 and says_insufficient_scopes(response.content):
             return ReconnectRequired(

@@ -178,17 +178,13 @@ class LedgerAddress(models.Model):
 class DailyCountQuerySet(models.QuerySet["DailyCount"]):
     def add(self, user_id: int, day: date, counts: dict[tuple[str, str], int]) -> None:
         """Add to the counts of (source, outcome); call it in the transaction that stores them."""
-        self.bulk_create(
-            [
-                DailyCount(user_id=user_id, day=day, source=source, outcome=outcome)
-                for source, outcome in sorted(counts)
-            ],
-            ignore_conflicts=True,
-        )
         for (source, outcome), count in sorted(counts.items()):
-            self.filter(user_id=user_id, day=day, source=source, outcome=outcome).update(
-                count=models.F("count") + count
-            )
+            row = {"user_id": user_id, "day": day, "source": source, "outcome": outcome}
+            more = {"count": models.F("count") + count}
+            if not self.filter(**row).update(**more):
+                # Another worker may make the first of the day just now: then add to that.
+                self.bulk_create([DailyCount(**row)], ignore_conflicts=True)
+                self.filter(**row).update(**more)
 
 
 class DailyCount(models.Model):

@@ -628,7 +628,7 @@ def test_an_idle_pass_costs_a_fixed_number_of_queries(cast, django_assert_num_qu
     cast.gateway.add(*strangers(150))
     cast.sync()
     cast.sync()
-    with django_assert_num_queries(19):
+    with django_assert_num_queries(18):
         cast.sync()
 
 

@@ -189,10 +189,15 @@ def test_a_message_that_is_gone_is_gone(nylas, gateway, status: int):
 
 
 def test_a_404_below_a_grant_that_is_gone_is_about_the_grant(nylas, gateway):
-    nylas.refuses(404).refuses(404)
+    nylas.refuses(404).refuses(404).refuses(404)
     error = failure(gateway.message, "g1", "m1")
     assert isinstance(error, ReconnectRequired)
     assert error.code == "grant-unknown"
+
+
+def test_a_grant_that_still_lists_its_folders_is_not_gone_for_one_message(nylas, gateway):
+    nylas.refuses(404).refuses(404).answers({"data": []})
+    assert isinstance(failure(gateway.message, "g1", "m1"), ItemGone)
 
 
 @pytest.mark.parametrize("status", [401, 403])
