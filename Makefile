@@ -65,4 +65,4 @@ format: setup
 	@$(bin)/ruff format --quiet .
 
 bench: setup
-	@$(embedded) $(bin)/python -m benchmarks
+	@$(bin)/python -m benchmarks $(BENCH)

@@ -7,7 +7,7 @@ import time
 
 from django.db import connection
 
-from benchmarks import backfill, floor, idle, memory, scenery, servers
+from benchmarks import backfill, floor, idle, memory, scenery, servers, webhook
 from benchmarks.backfill import Sizes
 from benchmarks.measuring import Rounds, cpu_rates, keep, median, rates, ratio
 
@@ -29,6 +29,8 @@ def run(options: argparse.Namespace, *, database: str) -> None:
         _idle(options)
     if "memory" in options.parts:
         _memory(options, database)
+    if "webhook" in options.parts:
+        _webhook(options)
 
 
 def _backfill(options: argparse.Namespace) -> None:
@@ -142,3 +144,14 @@ def _memory(options: argparse.Namespace, database: str) -> None:
         f"{growth:+.1f} MB   aim: at most +30"
     )
     keep("memory", **figures)
+
+
+def _webhook(options: argparse.Namespace) -> None:
+    latencies = webhook.measure(deliveries=options.deliveries)
+    half, most = webhook.share(latencies, 0.5), webhook.share(latencies, 0.95)
+    print(
+        f"\nFrom the provider to the customer's page by webhook, {len(latencies)} messages\n"
+        f"  p50 {half:.2f} s, p95 {most:.2f} s, longest {latencies[-1]:.2f} s"
+        "   aim: p95 under 2 s"
+    )
+    keep("webhook", p50=half, p95=most, longest=latencies[-1], deliveries=len(latencies))
