@@ -203,7 +203,7 @@ USE_I18N = True
 USE_TZ = True
 
 # Never the console: letters hold addresses, and what is printed ends in logs.
-_email = _env.email_url("EMAIL_URL", default=f"filemail://{VAR_DIR / 'mail'}")
+_email = _env.email_url("EMAIL_URL", default=f"filemail:///{VAR_DIR / 'mail'}")
 vars().update({key: value for key, value in _email.items() if key.startswith("EMAIL_")})
 DEFAULT_FROM_EMAIL = environment.text("DEFAULT_FROM_EMAIL", "CRM <crm@localhost>")
 

@@ -14,8 +14,10 @@ from email_sync.models import (
     Email,
     EmailContact,
     EmailParticipant,
+    Exclusion,
     FolderCoverage,
     FolderCursor,
+    LedgerAddress,
     LedgerEntry,
 )
 
@@ -151,3 +153,20 @@ class CoverageCheckAdmin(ReadOnlyMixin, admin.ModelAdmin):  # type: ignore[type-
     list_display = ("mailbox", "queued_at", "tried_at", "finished_at")
     list_select_related = ("mailbox",)
     search_fields = ("mailbox__address", "mailbox__user__username")
+
+
+@admin.register(Exclusion)
+class ExclusionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("value", "kind", "user", "created_at")
+    list_filter = ("kind",)
+    list_select_related = ("user",)
+    search_fields = ("value", "user__username")
+    raw_id_fields = ("user",)
+
+
+@admin.register(LedgerAddress)
+class LedgerAddressAdmin(ReadOnlyMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("address", "domain", "entry")
+    list_select_related = ("entry",)
+    search_fields = ("=address", "=domain")
+    show_full_result_count = False

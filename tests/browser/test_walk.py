@@ -36,7 +36,9 @@ def test_who_denies_the_access_is_told_that_nothing_changed(as_user: AsUser) -> 
     expect(connection(page)).to_contain_text("not connected")
 
 
-def test_a_rep_links_the_mailbox_and_watches_it_being_read(as_user: AsUser) -> None:
+def test_a_rep_links_the_mailbox_and_watches_it_being_read(
+    as_user: AsUser, product: Product
+) -> None:
     page = as_user("mia")
     page.goto("/")
     page.get_by_role("button", name="Your menu").locator("visible=true").click()
@@ -46,6 +48,8 @@ def test_a_rep_links_the_mailbox_and_watches_it_being_read(as_user: AsUser) -> N
     expect(page.get_by_role("button", name="Microsoft 365")).to_be_visible()
     page.get_by_role("button", name="Continue with Google").click()
 
+    # A slow provider, as they are: each page of the listing takes a second.
+    product.switch("faults", {"kind": "slow", "path": "/messages$", "delay": 1, "mailbox": MIA})
     expect(page.get_by_label("Mia Berg")).to_be_checked()
     page.get_by_role("button", name="Allow").click()
     page.wait_for_url(f"**{TAB}")
@@ -57,6 +61,7 @@ def test_a_rep_links_the_mailbox_and_watches_it_being_read(as_user: AsUser) -> N
         re.compile(r"Reading your past mail: [\d,]+ (of about [\d,]+ )?messages, Inbox"),
         timeout=PASS_MS,
     )
+    product.switch("faults", method="DELETE")
     expect(connection(page).locator(".state").first).to_have_text("running", timeout=PASS_MS)
     expect(progress.get_by_role("progressbar")).to_have_count(0)
 
@@ -110,7 +115,8 @@ def test_new_mail_is_there_after_sync_now(as_user: AsUser, product: Product) -> 
     page.goto(TAB)
     # The pointer rests on the button, as a person's does: the panel tells what came of it anyway.
     page.get_by_role("button", name="Sync now").click()
-    expect(connection(page)).to_contain_text("Last sync just now", ignore_case=True, timeout=PASS_MS)
+    last_sync = connection(page).locator(".datagrid-item").filter(has_text="Last sync")
+    expect(last_sync).to_contain_text("just now", timeout=PASS_MS)
     emails = open_customer(page)
     expect(emails).to_contain_text("Prices for the harbour walk", timeout=PASS_MS)
 
@@ -119,10 +125,11 @@ def test_new_mail_is_there_after_sync_now(as_user: AsUser, product: Product) -> 
 def test_a_manager_reads_her_reps_mail_and_is_not_shown_the_monitor(as_user: AsUser) -> None:
     page = as_user("lena")
     emails = open_customer(page)
-    of_mia = emails.locator("[data-row]").filter(has_text="in the mail of Mia Berg").first
-    of_mia.get_by_role("link", name="View").click()
-    text = page.get_by_role("dialog").frame_locator("iframe").locator("body")
-    expect(text).not_to_be_empty()
+    of_mia = emails.locator("[data-row]").filter(has_text=re.compile("in the mail of .*Mia Berg"))
+    of_mia.first.get_by_role("link", name="View").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("definition").last).to_contain_text("Mia Berg")
+    expect(dialog.locator("iframe").or_(dialog.get_by_text("Could you send them"))).to_be_visible()
 
 
 def test_the_monitor_is_the_admins(as_user: AsUser) -> None:
@@ -153,7 +160,9 @@ def test_an_admin_finds_out_why_a_message_did_not_match(as_user: AsUser) -> None
     expect(entry.get_by_text("Rule:")).to_be_hidden()
     entry.get_by_text("Why?").click()
     expect(entry.get_by_text("Rule:")).to_be_visible()
-    expect(entry.get_by_text(re.compile("which never matches|nobody in the CRM")).first).to_be_visible()
+    expect(
+        entry.get_by_text(re.compile("which never matches|nobody in the CRM")).first
+    ).to_be_visible()
 
     reasons = dialog.get_by_label("Reason")
     reasons.select_option(index=1)

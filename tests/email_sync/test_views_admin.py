@@ -1,5 +1,6 @@
 """Django's admin site: for looking things up, not for reading mail."""
 
+from django.apps import apps
 from django.contrib import admin
 from django.urls import reverse
 
@@ -7,14 +8,7 @@ from email_sync import models
 from tests.email_cast import EmailCastTestCase
 from tests.email_factories import NOON, EmailFactory, FolderCursorFactory, LedgerEntryFactory, count
 
-MODELS = [
-    models.DailyCount,
-    models.Email,
-    models.EmailContact,
-    models.EmailParticipant,
-    models.FolderCursor,
-    models.LedgerEntry,
-]
+MODELS = list(apps.get_app_config("email_sync").get_models())
 READ_ONLY = {models.LedgerEntry, models.DailyCount, models.EmailParticipant}
 
 

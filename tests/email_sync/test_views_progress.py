@@ -28,7 +28,7 @@ class ProgressTests(EmailCastTestCase):
         self.assertContains(response, '<progress class="progress progress-sm mt-1" value="83"')
 
     def test_it_asks_again_by_itself(self):
-        self.assertContains(self.client.get(self.url), "every 2s")
+        self.assertContains(self.client.get(self.url), "every 1s")
 
     def test_it_is_empty_when_all_was_read(self):
         MailboxSync.objects.update(backfilled_at=timezone.now())
