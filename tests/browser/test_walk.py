@@ -161,7 +161,7 @@ def test_an_admin_finds_out_why_a_message_did_not_match(as_user: AsUser) -> None
     entry.get_by_text("Why?").click()
     expect(entry.get_by_text("Rule:")).to_be_visible()
     expect(
-        entry.get_by_text(re.compile("which never matches|nobody in the CRM")).first
+        entry.get_by_text(re.compile("which never matches|no contact in the CRM")).first
     ).to_be_visible()
 
     reasons = dialog.get_by_label("Reason")

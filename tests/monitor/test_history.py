@@ -112,7 +112,7 @@ class HistoryTests(EmailCastTestCase):
         for words in (
             "Why?",
             "news@elsewhere.example",
-            "nobody in the CRM",
+            "no contact in the CRM",
             "Mia&#x27;s own address, which never matches",
             "Rule: No contact in the CRM has any of the addresses.",
             "folder CoolStuff",
