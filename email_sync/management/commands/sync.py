@@ -1,87 +1,57 @@
 """A pass in the foreground, for people who want to see it happen."""
 
-import sys
 import time
 from argparse import ArgumentParser
-from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db.models import Q
-from tqdm import tqdm
+from django.core.management.base import CommandError
 
-from accounts import system_settings
-from accounts.addresses import normalise
 from accounts.gateway import nylas
 from accounts.models import MailboxSync
 from accounts.outcomes import describe
 from accounts.passes import PassReport
-from email_sync.models import FolderCursor
+from accounts.system_settings import Settings
+from email_sync.management.commands._mailboxes import PATIENCE, MailboxCommand, Progress
 from email_sync.sync import sync_mailbox
 
-#: Seconds between two looks at a lease that another reader holds, and how long it is waited for.
+#: Seconds between two looks at a lease that another reader holds.
 _LOOK_AGAIN = 0.5
-_PATIENCE = 15 * 60
 
 
-class Command(BaseCommand):
+class Command(MailboxCommand):
     help = (
         "Runs a pass now over the connected mailboxes, ignoring backoff, due time and stops. "
         "Exits with 0 only if everything was read."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--mailbox", help="only the mailbox with this address")
+        super().add_arguments(parser)
         parser.add_argument("--email", action="store_true", help="only email (all there is so far)")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        settings = system_settings.current()
-        if not settings.processing:
-            raise CommandError("Processing is off. Switch it on: manage.py setting processing on")
-        are_complete = [self._sync(sync, settings) for sync in self._syncs(options["mailbox"])]
-        if not all(are_complete):
-            sys.exit(1)
-
-    def _syncs(self, address: str | None) -> list[MailboxSync]:
-        syncs = MailboxSync.objects.enabled().filter(kind="email").select_related("mailbox__user")
-        if address is not None:
-            wanted = normalise(address)
-            syncs = syncs.filter(Q(mailbox__address=wanted) | Q(mailbox__authorised_address=wanted))
-            if not syncs:
-                raise CommandError(
-                    f"No mailbox {address} is connected with email sync on. "
-                    "Connect it in the browser or with: manage.py connect_mailbox"
-                )
-        elif not syncs:
-            self.stdout.write("No mailbox is connected yet.")
-        return list(syncs.order_by("mailbox__address"))
-
-    def _sync(self, sync: MailboxSync, settings: system_settings.Settings) -> bool:
+    def work(self, sync: MailboxSync, settings: Settings) -> bool:
         """One mailbox, again until its time was enough; whether everything was read."""
-        with tqdm(desc=sync.mailbox.address, unit=" messages", disable=None) as bar:
-
-            def report(cursor: FolderCursor, listed: int) -> None:
-                bar.set_postfix_str(cursor.name, refresh=False)
-                bar.update(listed)
-
-            while True:
-                answer = self._pass(sync, settings, report)
-                if answer.result.is_finished:
-                    break
+        with Progress(sync) as progress:
+            answer = self._pass(sync, settings, progress)
+            while not answer.result.is_finished:
+                answer = self._pass(sync, settings, progress)
         return self._tell(sync, answer)
 
-    def _pass(
-        self, sync: MailboxSync, settings: system_settings.Settings, report: Any
-    ) -> PassReport:
+    def _pass(self, sync: MailboxSync, settings: Settings, progress: Progress) -> PassReport:
         """A pass, after whoever reads this mailbox now has done so."""
         waiting_since = time.monotonic()
-        while True:
-            answer = sync_mailbox(sync, gateway=nylas(), settings=settings, report=report)
+        enabled = MailboxSync.objects.enabled().select_related("mailbox__user")
+        while current := enabled.filter(pk=sync.pk).first():
+            answer = sync_mailbox(
+                current,
+                gateway=nylas(),
+                settings=settings,
+                report=lambda cursor, listed: progress.listed(cursor.name, listed),
+            )
             if answer.outcome not in {None, "abandoned"}:
                 return answer
-            if time.monotonic() - waiting_since > _PATIENCE:
+            if time.monotonic() - waiting_since > PATIENCE:
                 raise CommandError(f"{sync.mailbox.address} is being read by another process.")
             time.sleep(_LOOK_AGAIN)
-            sync = MailboxSync.objects.select_related("mailbox__user").get(pk=sync.pk)
+        raise CommandError(f"{sync.mailbox.address} was switched off meanwhile.")
 
     def _tell(self, sync: MailboxSync, answer: PassReport) -> bool:
         result = answer.result
