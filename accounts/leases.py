@@ -75,13 +75,6 @@ def claim(row: Schedule) -> str | None:
     return holder if taken else None
 
 
-def release(row: Schedule, holder: str) -> None:
-    """Give the lease back, unless somebody else holds it by now."""
-    type(row)._default_manager.filter(pk=row.pk, lease_holder=holder).update(
-        lease_holder="", lease_until=None
-    )
-
-
 def confirm(row: Schedule, holder: str) -> None:
     """Lock the row in the present transaction and make sure that the lease is still ours.
 

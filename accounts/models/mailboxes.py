@@ -95,8 +95,8 @@ class Mailbox(models.Model):
 class Schedule(models.Model):
     """When something is read next, who is reading it now, and how it went: rows, never the queue.
 
-    The lease fields are written only by `accounts.leases`, the evidence only by
-    `accounts.outcomes`. A null `next_due_at` means that no automatic attempt will be made.
+    A lease is taken by `accounts.leases`; the end of a pass gives it back with the evidence
+    (`accounts.outcomes.EVIDENCE`). With a null `next_due_at` no automatic attempt will be made.
     """
 
     next_due_at = models.DateTimeField(null=True, blank=True, db_index=True)
