@@ -48,6 +48,13 @@ NYLAS_CLIENT_ID = environment.text("NYLAS_CLIENT_ID")
 # Of a webhook made elsewhere; what `manage.py webhook` registers keeps its secret in the database.
 NYLAS_WEBHOOK_SECRET = environment.text("NYLAS_WEBHOOK_SECRET")
 
+# Google, for the mailbox to which mail is BCC'd or forwarded.
+GOOGLE_AUTH_URI = environment.address(
+    "GOOGLE_AUTH_URI", "https://accounts.google.com/o/oauth2/v2/auth"
+)
+GOOGLE_TOKEN_URI = environment.address("GOOGLE_TOKEN_URI", "https://oauth2.googleapis.com/token")
+GMAIL_API_ENDPOINT = environment.address("GMAIL_API_ENDPOINT", "https://gmail.googleapis.com")
+
 # --- applications ------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "crm_sync",

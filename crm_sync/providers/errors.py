@@ -68,3 +68,9 @@ class ApplicationRejected(UnexpectedAnswer):
     """
 
     code = "application-key-rejected"
+
+
+class HistoryExpired(PermanentError):
+    """The provider no longer knows what happened since then: list anew (Gmail's 404)."""
+
+    code = "history-expired"

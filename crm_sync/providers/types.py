@@ -1,6 +1,7 @@
 """What providers tell us, as frozen values. No provider's own names or shapes leak past here."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -167,4 +168,225 @@ class WebhookGateway(Protocol):
 
     def rotate_webhook_secret(self, webhook_id: str) -> str:
         """A new secret; the provider signs with it from now on."""
+        ...
+
+
+# --- the intake: a monitored Gmail mailbox --------------------------------------------------------
+
+
+class IntakeCredentials(Struct, frozen=True, gc=False):
+    """What reading a Gmail mailbox needs, as an admin gave it and Google granted it."""
+
+    client_id: str
+    client_secret: str
+    refresh_token: str
+
+    def __repr__(self) -> str:
+        return "IntakeCredentials(…)"
+
+
+class IntakeProfile(Struct, frozen=True, gc=False):
+    """Whose mailbox it is, and where its history stands now ("" where the answer had neither)."""
+
+    address: str
+    history_id: str
+
+
+class IntakePage(Struct, frozen=True):
+    """Ids of messages, newest first in a full listing, oldest first in a history.
+
+    `history_id` is where the history stood when the page was made; "" where the answer had none.
+    """
+
+    message_ids: tuple[str, ...]
+    next_page: str | None
+    history_id: str = ""
+
+
+class IntakeMessage(Struct, frozen=True):
+    """One message as it was received: `raw` is never re-serialised.
+
+    `received_at` is when Google accepted it, aware, UTC; `label_ids` are Google's own names.
+    """
+
+    id: str
+    thread_id: str
+    label_ids: tuple[str, ...]
+    received_at: datetime | None
+    raw: bytes
+
+
+class IntakeGateway(Protocol):
+    """What the product asks of the monitored mailbox: one gateway for one set of credentials.
+
+    Every method raises a ProviderError: ReconnectRequired where Google no longer accepts the
+    refresh token or a needed scope is missing, ApplicationRejected where it refuses the client id
+    or secret. Calls may run in several threads at once.
+    """
+
+    def profile(self) -> IntakeProfile: ...
+
+    def message_page(self, *, page_token: str | None = None) -> IntakePage:
+        """All messages but those in Spam and Trash and drafts, newest first."""
+        ...
+
+    def history_page(self, history_id: str, *, page_token: str | None = None) -> IntakePage:
+        """Messages that were added since, in order. Raises HistoryExpired."""
+        ...
+
+    def message(self, message_id: str) -> IntakeMessage:
+        """Raises ItemGone on 404."""
+        ...
+
+    def label(self, message_ids: Sequence[str], *, name: str) -> None:
+        """Put the label on the messages, making it where it does not exist. Safe to repeat."""
+        ...
+
+
+class IntakeAuthorisation(Struct, frozen=True):
+    """Consent as it was given: the refresh token, whose mailbox it is, and the granted scopes."""
+
+    refresh_token: str
+    address: str
+    scopes: frozenset[str]
+
+    def __repr__(self) -> str:
+        return "IntakeAuthorisation(…)"
+
+
+# --- calendars ------------------------------------------------------------------------------------
+
+
+class Calendar(Struct, frozen=True, gc=False):
+    """One of the mailbox's calendars. `time_zone` is an IANA name, "" where unknown."""
+
+    id: str
+    name: str
+    is_primary: bool = False
+    is_read_only: bool = False
+    time_zone: str = ""
+
+
+class Attendee(Struct, frozen=True, gc=False):
+    """Somebody invited; `address` is not normalised and may be missing (Microsoft)."""
+
+    address: str
+    name: str = ""
+    #: yes, no, maybe, noreply; "" where the answer had none or something else.
+    status: str = ""
+
+
+class EventTime(Struct, frozen=True):
+    """When an event is: either an instant or days.
+
+    Timed: `starts_at` and `ends_at` aware, UTC; `time_zone` is the event's own IANA name or "".
+    All day: `first_day` and `last_day`, both inclusive.
+    """
+
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    first_day: date | None = None
+    last_day: date | None = None
+    time_zone: str = ""
+
+    @property
+    def is_all_day(self) -> bool:
+        return self.first_day is not None
+
+
+class Event(Struct, frozen=True):
+    """An event as a listing gives it; an occurrence of a series names its `master_event_id`.
+
+    `time` is None where the answer had no usable one. `status` is confirmed, maybe or cancelled
+    (anything unknown counts as confirmed). `updated_at` is None where the provider does not say.
+    `marker` is what we wrote on an event of our own making, "" on all others. `description` may be
+    HTML. `recurrence` holds the rules of a series' master, which a listing may give unexpanded.
+    """
+
+    id: str
+    calendar_id: str
+    title: str = ""
+    description: str = ""
+    location: str = ""
+    time: EventTime | None = None
+    status: str = "confirmed"
+    is_private: bool = False
+    is_read_only: bool = False
+    organiser: Attendee | None = None
+    attendees: tuple[Attendee, ...] = ()
+    ical_uid: str = ""
+    master_event_id: str = ""
+    original_start: datetime | None = None
+    recurrence: tuple[str, ...] = ()
+    updated_at: datetime | None = None
+    marker: str = ""
+
+
+class UnreadableEvent(Struct, frozen=True):
+    """One item of a page that could not be understood at all."""
+
+    id: str
+    cause: str
+
+
+class EventPage(Struct, frozen=True):
+    events: tuple[Event, ...]
+    unreadable: tuple[UnreadableEvent, ...]
+    next_page: str | None
+
+
+class EventDraft(Struct, frozen=True):
+    """What we write into somebody's calendar: never participants, never a notification."""
+
+    title: str
+    description: str
+    location: str
+    time: EventTime
+    marker: str
+
+
+class CalendarGateway(Protocol):
+    """What the product asks of a calendar provider; fit for CalDAV as a later module.
+
+    Every method raises a ProviderError. Writes never notify anybody.
+    """
+
+    def calendars(self, grant_id: str) -> list[Calendar]: ...
+
+    def event_page(
+        self,
+        grant_id: str,
+        *,
+        calendar_id: str,
+        start: datetime,
+        end: datetime,
+        updated_after: datetime | None = None,
+        page_token: str | None = None,
+    ) -> EventPage:
+        """Events that overlap the window, series expanded, cancelled ones among them.
+
+        `updated_after` only where the provider knows it (google, microsoft, ews).
+        """
+        ...
+
+    def event(self, grant_id: str, event_id: str, *, calendar_id: str) -> Event:
+        """One event. Raises ItemGone on 404 and 410."""
+        ...
+
+    def find_event(
+        self, grant_id: str, marker: str, *, calendar_id: str, start: datetime, end: datetime
+    ) -> Event | None:
+        """The event of our own making with this marker, in or near the window; None if none."""
+        ...
+
+    def create_event(self, grant_id: str, draft: EventDraft, *, calendar_id: str) -> Event: ...
+
+    def update_event(
+        self, grant_id: str, event_id: str, draft: EventDraft, *, calendar_id: str
+    ) -> Event:
+        """Raises ItemGone where the event is no longer there."""
+        ...
+
+    def delete_event(self, grant_id: str, event_id: str, *, calendar_id: str) -> None:
+        """An event that is gone already is no error."""
         ...
