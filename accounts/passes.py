@@ -4,21 +4,23 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from django.conf import settings as django_settings
-from django.db import transaction
+from django.db import models, transaction
 from django.utils import timezone
 from msgspec import Struct, field
 
 from accounts import leases, notices, outcomes
-from accounts.models import MailboxSync, SyncRun
+from accounts.models import MailboxSync
+from accounts.models.mailboxes import Run, Schedule
 from accounts.rules import Failure, Problem
 from accounts.system_settings import Settings
 from crm_sync.providers.errors import ReconnectRequired
 
 logger = logging.getLogger(__name__)
 
-Outcome = SyncRun.Outcome
+Outcome = Run.Outcome
 
 
 class PassResult(Struct):
@@ -59,36 +61,65 @@ class PassReport(Struct, frozen=True):
     error: Exception | None = None
 
 
+class Grant(Protocol):
+    """The leave by which a pass reads: it hears whether the provider still accepts it."""
+
+    def accept(self) -> None: ...
+
+    def reject(self, error: ReconnectRequired) -> None: ...
+
+
+class MailboxGrant:
+    """A user's mailbox: the user and the admins are told, once, that it was refused."""
+
+    def __init__(self, sync: MailboxSync) -> None:
+        self.mailbox = sync.mailbox
+
+    def accept(self) -> None:
+        outcomes.accept_grant(self.mailbox)
+
+    def reject(self, error: ReconnectRequired) -> None:
+        if outcomes.record_rejection(self.mailbox, error, now=timezone.now()):
+            notices.tell_of_rejection(self.mailbox)
+
+
 def run_pass(sync: MailboxSync, read: Callable[[Lease], None], *, settings: Settings) -> PassReport:
+    """A pass over one side of a mailbox: see `run`."""
+    return run(sync, read, grant=MailboxGrant(sync), settings=settings)
+
+
+def run(
+    row: Schedule, read: Callable[[Lease], None], *, grant: Grant, settings: Settings
+) -> PassReport:
     """Claim the lease, read, and write down the outcome; no exception of `read` gets through.
 
     `read` fills the lease's result. The time is taken before the first request, so that what
     arrives during the pass belongs to the next one.
     """
-    holder = leases.claim(sync)
+    holder = leases.claim(row)
     result = PassResult()
     if holder is None:
         return PassReport(outcome=None, result=result)
     started_at = timezone.now()
-    run = _begin(sync, started_at)
+    record = _begin(row, started_at)
     lease = Lease(holder, started_at, _stopwatch(), result)
     error: Exception | None = None
     try:
-        with leases.kept_alive(sync, holder):
+        with leases.kept_alive(row, holder):
             read(lease)
     except leases.LeaseLost:
-        logger.warning("pass over sync %s gave way to another reader", sync.pk)
-        return _abandon(run, result)
+        logger.warning("pass over %s %s gave way to another reader", row._meta.label, row.pk)
+        return _abandon(record, result)
     except Exception as caught:
         error = caught
         if outcomes.classify(caught) == Failure.BUG:
-            logger.exception("pass over sync %s failed", sync.pk)
+            logger.exception("pass over %s %s failed", row._meta.label, row.pk)
     try:
-        outcome = _conclude(sync, holder, run, result, error, settings=settings)
+        outcome = _conclude(row, holder, record, result, error, grant=grant, settings=settings)
     except leases.LeaseLost:
-        return _abandon(run, result)
+        return _abandon(record, result)
     if isinstance(error, ReconnectRequired):
-        _reject(sync, error)
+        grant.reject(error)
     return PassReport(outcome=outcome, result=result, error=error)
 
 
@@ -98,62 +129,68 @@ def _stopwatch() -> Callable[[], bool]:
     return lambda: time.monotonic() > end
 
 
-def _begin(sync: MailboxSync, started_at: datetime) -> SyncRun:
-    sync.runs.filter(outcome=Outcome.RUNNING).update(
+def _runs(row: Schedule) -> models.QuerySet[Run]:
+    runs: models.Manager[Run] = row.runs  # type: ignore[attr-defined]
+    return runs.all()
+
+
+def _begin(row: Schedule, started_at: datetime) -> Run:
+    _runs(row).filter(outcome=Outcome.RUNNING).update(
         outcome=Outcome.ABANDONED, finished_at=started_at
     )
-    return SyncRun.objects.create(sync=sync, started_at=started_at)
+    return _runs(row).create(sync=row, started_at=started_at)
 
 
 def _conclude(
-    sync: MailboxSync,
+    row: Schedule,
     holder: str,
-    run: SyncRun,
+    run: Run,
     result: PassResult,
     error: Exception | None,
     *,
+    grant: Grant,
     settings: Settings,
 ) -> str:
     """Write the evidence and give the lease back in one transaction. Raises LeaseLost."""
     with transaction.atomic():
-        leases.confirm(sync, holder)
-        wish = _wish(sync)
-        sync.problems = [{"name": p.name, "cause": p.cause} for p in result.problems]
-        if result.is_backfilled and sync.backfilled_at is None:
-            sync.backfilled_at = run.started_at
+        leases.confirm(row, holder)
+        wish = _wish(row)
+        row.problems = [{"name": p.name, "cause": p.cause} for p in result.problems]
+        if result.is_backfilled and row.backfilled_at is None:
+            row.backfilled_at = run.started_at
         if error is not None:
             outcome = Outcome.FAILED
-            outcomes.note_failure(sync, error, now=timezone.now(), settings=settings)
+            outcomes.note_failure(row, error, now=timezone.now(), settings=settings)
         elif not result.is_finished:
             outcome = Outcome.PARTIAL
-            sync.next_due_at = timezone.now()
+            row.next_due_at = timezone.now()
         else:
             outcome = Outcome.PARTIAL if result.problems else Outcome.COMPLETE
-            outcomes.note_success(sync, started_at=run.started_at, settings=settings)
-            outcomes.accept_grant(sync.mailbox)
+            outcomes.note_success(row, started_at=run.started_at, settings=settings)
+            grant.accept()
         if wish is not None:
-            sync.next_due_at, sync.stopped_at = wish, None
-        sync.lease_holder, sync.lease_until = "", None
-        sync.save(update_fields=outcomes.EVIDENCE)
-        _finish(run, outcome, result, sync)
+            row.next_due_at, row.stopped_at = wish, None
+        row.lease_holder, row.lease_until = "", None
+        row.save(update_fields=outcomes.EVIDENCE)
+        _finish(run, outcome, result, row)
     return outcome
 
 
-def _wish(sync: MailboxSync) -> datetime | None:
+def _wish(row: Schedule) -> datetime | None:
     """When somebody asked for the next pass (“Sync now”, a new authorisation) during this one."""
-    former = sync.next_due_at
-    sync.refresh_from_db(fields=["stopped_at", "failure_count", "failure_code", "next_due_at"])
-    return sync.next_due_at if sync.next_due_at != former else None
+    former = row.next_due_at
+    row.refresh_from_db(fields=["stopped_at", "failure_count", "failure_code", "next_due_at"])
+    return row.next_due_at if row.next_due_at != former else None
 
 
-def _finish(run: SyncRun, outcome: str, result: PassResult, sync: MailboxSync) -> None:
+def _finish(run: Run, outcome: str, result: PassResult, row: Schedule) -> None:
     """Close the run's row; an idle pass after an idle pass only counts up the earlier row."""
     run.outcome, run.finished_at = outcome, timezone.now()
     run.seen, run.matched = result.seen, result.matched
     run.unmatched, run.failed = result.unmatched, result.failed
-    run.failure_code, run.failure_text = sync.failure_code, sync.failure_text
+    run.failure_code, run.failure_text = row.failure_code, row.failure_text
     is_idle = outcome == Outcome.COMPLETE and not (run.matched + run.unmatched + run.failed)
-    former = sync.runs.exclude(pk=run.pk).order_by("-started_at").first() if is_idle else None
+    former = _runs(row).exclude(pk=run.pk).order_by("-started_at").first() if is_idle else None
     if (
         former is not None
         and former.outcome == Outcome.COMPLETE
@@ -168,13 +205,8 @@ def _finish(run: SyncRun, outcome: str, result: PassResult, sync: MailboxSync) -
     run.save()
 
 
-def _abandon(run: SyncRun, result: PassResult) -> PassReport:
-    SyncRun.objects.filter(pk=run.pk).update(
+def _abandon(run: Run, result: PassResult) -> PassReport:
+    type(run)._default_manager.filter(pk=run.pk).update(
         outcome=Outcome.ABANDONED, finished_at=timezone.now(), seen=result.seen
     )
     return PassReport(outcome=Outcome.ABANDONED, result=result)
-
-
-def _reject(sync: MailboxSync, error: ReconnectRequired) -> None:
-    if outcomes.record_rejection(sync.mailbox, error, now=timezone.now()):
-        notices.tell_of_rejection(sync.mailbox)

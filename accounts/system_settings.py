@@ -22,6 +22,12 @@ class Settings:
     retention_days: int = 365
     stop_after_failures: int = 10
     company_domains: tuple[str, ...] = ()
+    bcc: bool = False
+    fwd: bool = False
+    automatic_forwarding: bool = False
+    appointments: str = "my-contacts"
+    deletion_limit: int = 20
+    deletion_share: int = 50
 
 
 MEANINGS = {
@@ -35,6 +41,25 @@ MEANINGS = {
         "The company's own domains, separated by “;”: mail in which every party is inside them "
         "is left out. Empty: no such rule."
     ),
+    "bcc": "Whether mail that reps BCC to the intake mailbox is logged.",
+    "fwd": "Whether mail that reps forward to the intake mailbox is logged.",
+    "automatic_forwarding": (
+        "Whether mail that a rep's mail account forwards by itself is accepted by the intake. The "
+        "rep cannot be proved by it: leave it off where in doubt."
+    ),
+    "appointments": (
+        "Whose external appointments are imported: “my-contacts” (with one of the rep's own "
+        "contacts) or “any-contact”."
+    ),
+    "deletion_limit": (
+        "More deletions than this in one pass over a calendar wait until an admin allows them."
+    ),
+    "deletion_share": "So does a larger share of a calendar's items than this, in percent.",
+}
+
+#: The values of each setting that is a choice.
+CHOICES = {
+    "appointments": ("my-contacts", "any-contact"),
 }
 
 #: Smallest and largest value of each number.
@@ -44,6 +69,8 @@ LIMITS = {
     "look_back_days": (0, 3650),
     "retention_days": (1, 3650),
     "stop_after_failures": (2, 1000),
+    "deletion_limit": (1, 100_000),
+    "deletion_share": (1, 100),
 }
 
 
@@ -74,7 +101,7 @@ def known_name(text: str) -> str:
     return name
 
 
-def parse(name: str, text: str) -> bool | int | tuple[str, ...]:
+def parse(name: str, text: str) -> bool | int | str | tuple[str, ...]:
     """The typed value of a setting written as text. Raises BadSetting."""
     name = known_name(name)
     text = text.strip()
@@ -83,6 +110,8 @@ def parse(name: str, text: str) -> bool | int | tuple[str, ...]:
         return _parse_switch(name, text)
     if isinstance(default, int):
         return _parse_number(name, text)
+    if isinstance(default, str):
+        return _parse_choice(name, text)
     return _parse_domains(name, text)
 
 
@@ -120,6 +149,14 @@ def _parse_number(name: str, text: str) -> int:
     if not low <= number <= high:
         raise BadSetting(f"{name} is a whole number from {low} to {high}, not “{text}”.")
     return number
+
+
+def _parse_choice(name: str, text: str) -> str:
+    value = text.lower().replace("_", "-").replace(" ", "-")
+    if value not in CHOICES[name]:
+        allowed = " or ".join(f"“{choice}”" for choice in CHOICES[name])
+        raise BadSetting(f"{name} is {allowed}, not “{text}”.")
+    return value
 
 
 def _parse_domains(name: str, text: str) -> tuple[str, ...]:

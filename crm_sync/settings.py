@@ -60,6 +60,7 @@ INSTALLED_APPS = [
     "crm_sync",
     "accounts",
     "email_sync",
+    "calendar_sync",
     "monitor",
     "django_htmx",
     "csp",

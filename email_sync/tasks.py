@@ -11,12 +11,13 @@ from typing import Any
 
 from celery import shared_task
 from django.conf import settings as django_settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from accounts import leases, system_settings, webhooks
+from accounts import system_settings, webhooks
+from accounts.dispatching import queue, take_due
 from accounts.gateway import nylas
 from accounts.models import Mailbox, MailboxSync
 from accounts.rules import backoff
@@ -28,10 +29,7 @@ from email_sync.sync import sync_mailbox
 
 logger = logging.getLogger(__name__)
 
-#: A queued pass that nobody began by then is taken for lost and queued again.
-LOST_AFTER = timedelta(minutes=5)
-#: Passes queued by one run of the dispatcher, and entries emptied in one statement.
-DISPATCH_LIMIT = 2_000
+#: Entries emptied in one statement.
 EXPIRE_BATCH = 5_000
 #: Checks queued by one run of the nightly dispatcher: 10,000 mailboxes take most of the night.
 CHECK_LIMIT = 150
@@ -67,34 +65,14 @@ def dispatch_due() -> int:
     if not system_settings.current().processing:
         return 0
     now = timezone.now()
-    with transaction.atomic():
-        due = (
-            MailboxSync.objects.due(now)
-            .filter(Q(queued_at=None) | Q(queued_at__lt=now - LOST_AFTER), kind="email")
-            .order_by("next_due_at")
-            .select_for_update(
-                of=("self",) if connection.features.has_select_for_update_of else (),
-                skip_locked=connection.features.has_select_for_update_skip_locked,
-            )
-        )
-        ready = [
-            row.pk
-            for row in due.only("lease_holder", "lease_until")[:DISPATCH_LIMIT]
-            if leases.is_free(row, now=now)
-        ]
-        MailboxSync.objects.filter(pk__in=ready).update(queued_at=now)
+    ready = take_due(MailboxSync.objects.due(now).filter(kind="email"), now=now)
     queue_passes(ready)
     return len(ready)
 
 
 def queue_passes(sync_ids: list[int]) -> None:
-    """Wake workers for these. A broker that is away is no error: the dispatcher comes again."""
-    try:
-        for sync_id in sync_ids:
-            sync_mailbox_email.apply_async((sync_id,), retry=False)
-    except OperationalError:
-        logger.warning("the broker is away; %s passes wait for the dispatcher", len(sync_ids))
-        MailboxSync.objects.filter(pk__in=sync_ids).update(queued_at=None)
+    """Wake workers for the email side of these mailboxes."""
+    queue(sync_mailbox_email, MailboxSync, sync_ids)
 
 
 @shared_task(name="email_sync.expire_ledger")

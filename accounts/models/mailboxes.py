@@ -119,6 +119,13 @@ class Schedule(models.Model):
     failure_count = models.PositiveIntegerField(default=0)
     stopped_at = models.DateTimeField(null=True, blank=True)
 
+    #: When the folders (calendars) were first listed after authorising.
+    listed_at = models.DateTimeField(null=True, blank=True)
+    #: When everything since the start had been read for the first time.
+    backfilled_at = models.DateTimeField(null=True, blank=True)
+    #: What the last pass could not read: a list of {"name", "cause"}.
+    problems = models.JSONField(default=list, blank=True)
+
     class Meta:
         abstract = True
 
@@ -156,13 +163,6 @@ class MailboxSync(Schedule):
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="syncs")
     kind = models.CharField(max_length=10, choices=Kind.choices)
 
-    #: When the folders (calendars) were first listed after authorising.
-    listed_at = models.DateTimeField(null=True, blank=True)
-    #: When everything since sync-from had been read for the first time.
-    backfilled_at = models.DateTimeField(null=True, blank=True)
-    #: What the last pass could not read: a list of {"name", "cause"}.
-    problems = models.JSONField(default=list, blank=True)
-
     objects = MailboxSyncQuerySet.as_manager()
 
     class Meta:
@@ -174,8 +174,11 @@ class MailboxSync(Schedule):
         return f"{self.get_kind_display()} of {self.mailbox}"
 
 
-class SyncRun(models.Model):
-    """One pass, or several idle ones in a row folded into one row (`passes`)."""
+class Run(models.Model):
+    """One pass, or several idle ones in a row folded into one row (`passes`).
+
+    Each kind of schedule has its runs under the name `runs`, by a foreign key called `sync`.
+    """
 
     class Outcome(models.TextChoices):
         RUNNING = "running", "Running"
@@ -184,7 +187,6 @@ class SyncRun(models.Model):
         FAILED = "failed", "Failed"
         ABANDONED = "abandoned", "Abandoned"
 
-    sync = models.ForeignKey(MailboxSync, on_delete=models.CASCADE, related_name="runs")
     started_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.RUNNING)
@@ -198,8 +200,17 @@ class SyncRun(models.Model):
     failure_text = models.CharField(max_length=500, blank=True)
 
     class Meta:
+        abstract = True
         ordering = ("-started_at",)
-        indexes = (models.Index(fields=("sync", "-started_at")),)
 
     def __str__(self) -> str:
-        return f"{self.sync} at {self.started_at:%Y-%m-%d %H:%M}"
+        return f"{self.outcome} at {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class SyncRun(Run):
+    """A pass over one side of a mailbox."""
+
+    sync = models.ForeignKey(MailboxSync, on_delete=models.CASCADE, related_name="runs")
+
+    class Meta(Run.Meta):
+        indexes = (models.Index(fields=("sync", "-started_at")),)

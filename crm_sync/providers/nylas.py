@@ -1,7 +1,7 @@
-"""Nylas v3: mailboxes, their folders and messages, and leave to read them.
+"""Nylas v3: mailboxes, their folders, messages and calendars, and leave to read them.
 
-What is read often (folders, pages, messages) goes over one pooled session and msgspec; the SDK
-does the rest. It opens a connection for each call and decodes 1,700 messages a second, against
+What is read often (folders, pages, messages, events) goes over one pooled session and msgspec; the
+SDK does the rest. It opens a connection for each call and decodes 1,700 messages a second, against
 more than 100,000 here (design, “Fast by design”). Facts are quoted from the contract sheet, whose
 sources are https://developer.nylas.com/docs/api/v3/ and the SDK itself.
 
@@ -11,12 +11,12 @@ Nothing here tries again: the caller backs off.
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import requests
@@ -35,8 +35,20 @@ from crm_sync.providers.errors import (
     TransientError,
     UnexpectedAnswer,
 )
+from crm_sync.providers.nylas_calendar import (
+    CALENDAR_FIELDS,
+    EVENT_FIELDS,
+    MARKER_KEY,
+    read_calendar,
+    read_calendars,
+    read_event,
+    read_events,
+    written,
+)
 from crm_sync.providers.nylas_errors import (
     TRANSPORT_FAILURES,
+    calendar_scopes_missing,
+    calendars_unsupported,
     failure_of_answer,
     failure_of_status,
     failure_of_transport,
@@ -56,14 +68,27 @@ from crm_sync.providers.nylas_wire import (
     read_webhook,
     read_webhooks,
 )
-from crm_sync.providers.types import Folder, Grant, Message, MessageHeaders, MessagePage, Webhook
+from crm_sync.providers.types import (
+    Calendar,
+    Event,
+    EventDraft,
+    EventPage,
+    Folder,
+    Grant,
+    Message,
+    MessageHeaders,
+    MessagePage,
+    Webhook,
+)
 
 #: Seconds to connect, and between two pieces of an answer.
 TIMEOUT: Final = (5.0, 30.0)
 #: Threads that may call at once without waiting for, or throwing away, a connection.
 POOL_SIZE: Final = 16
-#: Nylas's own limit for messages, folders and grants (contract sheet §3, §4).
+#: Nylas's own limit for messages, folders, grants and events (contract sheet §3, §4, §5).
 LARGEST_PAGE: Final = 200
+#: How far from its time an event of ours is looked for: it may have been moved meanwhile.
+SEARCH_MARGIN: Final = timedelta(days=31)
 
 _HEADER_FIELDS: Final = "id,object,thread_id,date,subject,from,to,cc,bcc,folders,headers"
 _MESSAGE_FIELDS: Final = f"{_HEADER_FIELDS},body,attachments"
@@ -74,6 +99,12 @@ WEBHOOK_TRIGGERS: Final = (
     "message.created",
     "message.updated",
     "message.deleted",
+    "event.created",
+    "event.updated",
+    "event.deleted",
+    "calendar.created",
+    "calendar.updated",
+    "calendar.deleted",
     "grant.updated",
     "grant.expired",
     "grant.deleted",
@@ -94,7 +125,7 @@ def _shared(api_uri: str, api_key: str, client_id: str) -> "NylasGateway":
 
 
 class NylasGateway:
-    """A MailGateway, an AuthorisationGateway and a WebhookGateway.
+    """A MailGateway, a CalendarGateway, an AuthorisationGateway and a WebhookGateway.
 
     Safe to share among threads and across a fork.
 
@@ -115,6 +146,8 @@ class NylasGateway:
         self._timeout = timeout
         self._sdk = Client(api_key, self._api_uri, timeout)
         self._sessions: dict[int, requests.Session] = {}
+        #: Grants whose provider refused to list cancelled events. Forgetting costs one request.
+        self._without_cancelled: set[str] = set()
 
     # --- mail (MailGateway) ----------------------------------------------------------------------
 
@@ -124,19 +157,10 @@ class NylasGateway:
         Not by the SDK: it turns attributes into text, and loses the status of failures that decide
         here whether a rep must authorise again (contract sheet §10, pitfall 3; §7).
         """
-        folders: list[Folder] = []
-        tokens: set[str] = set()
-        query: dict[str, str | int] = {"limit": LARGEST_PAGE}
-        while True:
-            content = self._of_grant(grant_id, "folders", query=query)
-            page, cursor = read_folders(content)
-            folders += page
-            if cursor is None:
-                return folders
-            if cursor in tokens:
-                raise _repeated_cursor()
-            tokens.add(cursor)
-            query["page_token"] = cursor
+        return _all_pages(
+            lambda query: read_folders(self._of_grant(grant_id, "folders", query=query)),
+            {"limit": LARGEST_PAGE},
+        )
 
     def message_page(
         self,
@@ -182,6 +206,196 @@ class NylasGateway:
         query = {"fields": "include_basic_headers", "select": _MESSAGE_FIELDS}
         content = self._of_grant(grant_id, "messages", message_id, query=query)
         return read_message(content, message_id)
+
+    # --- calendars (CalendarGateway) -------------------------------------------------------------
+    # Not by the SDK: it refuses a `when` without its form's name, loses original_start_time, and
+    # does not quote the ids of events (contract sheet §5; §10, pitfall 5).
+
+    def calendars(self, grant_id: str) -> list[Calendar]:
+        """All calendars. PermanentError “calendars-unsupported” where the provider has none."""
+        try:
+            return _all_pages(
+                lambda query: read_calendars(self._of_calendar(grant_id, "calendars", query=query)),
+                {"limit": LARGEST_PAGE, "select": CALENDAR_FIELDS},
+            )
+        except (PermanentError, TransientError) as error:
+            # IMAP has no calendars (contract sheet §5); how Nylas says so is not documented.
+            if error.code != "page-token-refused" and error.status in {400, 404, 405, 501}:
+                raise calendars_unsupported(error.status) from None
+            raise
+
+    def event_page(
+        self,
+        grant_id: str,
+        *,
+        calendar_id: str,
+        start: datetime,
+        end: datetime,
+        updated_after: datetime | None = None,
+        page_token: str | None = None,
+    ) -> EventPage:
+        """Besides the usual: ItemGone where the calendar is gone; PermanentError
+        “page-token-refused” where the listing must begin anew. The caller must notice a cursor
+        that comes back.
+        """
+        query: dict[str, str | int] = {
+            "calendar_id": calendar_id,
+            "limit": LARGEST_PAGE,
+            "start": int(start.timestamp()),
+            "end": int(end.timestamp()),
+            "expand_recurring": "true",
+            "select": EVENT_FIELDS,
+        }
+        if updated_after is not None:
+            query["updated_after"] = int(updated_after.timestamp())
+        if page_token:
+            query["page_token"] = page_token
+        return read_events(self._events_with_cancelled(grant_id, query), calendar_id)
+
+    def _events_with_cancelled(self, grant_id: str, query: Mapping[str, str | int]) -> bytes:
+        """Cancelled events are asked for wherever they can be: not at iCloud and EWS
+        (https://developer.nylas.com/docs/reference/api/events/get-all-events/).
+        """
+        if grant_id in self._without_cancelled:
+            return self._of_calendar(grant_id, "events", query=query)
+        try:
+            all_of_them = {**query, "show_cancelled": "true"}
+            return self._of_calendar(grant_id, "events", query=all_of_them)
+        except PermanentError as error:
+            if error.status != 400 or "page_token" in query:
+                raise
+        content = self._of_calendar(grant_id, "events", query=query)
+        self._without_cancelled.add(grant_id)
+        return content
+
+    def event(self, grant_id: str, event_id: str, *, calendar_id: str) -> Event:
+        """Besides the usual: ItemGone. One that was deleted may also come as cancelled (Google)."""
+        query = {"calendar_id": calendar_id, "select": EVENT_FIELDS}
+        content = self._of_calendar(grant_id, "events", event_id, query=query)
+        return read_event(content, calendar_id, event_id=event_id)
+
+    def find_event(
+        self, grant_id: str, marker: str, *, calendar_id: str, start: datetime, end: datetime
+    ) -> Event | None:
+        """None only after the window was listed as well: whoever hears it makes another event.
+
+        Cancelled events do not count: they were deleted.
+        """
+        # No other filter may stand beside this one (contract sheet §4, “metadata_pair”).
+        by_marker = {"calendar_id": calendar_id, "metadata_pair": f"{MARKER_KEY}:{marker}"}
+        try:
+            found = self._find_event(grant_id, marker, by_marker)
+        except PermanentError as error:
+            if error.status not in {400, 422}:
+                raise
+            found = None
+        window = {
+            "calendar_id": calendar_id,
+            "start": int((start - SEARCH_MARGIN).timestamp()),
+            "end": int((end + SEARCH_MARGIN).timestamp()),
+            "expand_recurring": "false",
+        }
+        return found or self._find_event(grant_id, marker, window)
+
+    def _find_event(
+        self, grant_id: str, marker: str, query: Mapping[str, str | int]
+    ) -> Event | None:
+        """The marker is looked for on the answers themselves: a filter may have been ignored."""
+
+        def page(query: Mapping[str, str | int]) -> tuple[list[Event], str | None]:
+            content = self._of_calendar(grant_id, "events", query=query)
+            events = read_events(content, str(query["calendar_id"]))
+            return list(events.events), events.next_page
+
+        for event in _pages(page, {**query, "limit": LARGEST_PAGE, "select": EVENT_FIELDS}):
+            if event.marker == marker and event.status != "cancelled":
+                return event
+        return None
+
+    def create_event(self, grant_id: str, draft: EventDraft, *, calendar_id: str) -> Event:
+        """Besides the usual: ItemGone where the calendar is gone, PermanentError
+        “read-only-calendar”. After a TransientError or UnexpectedAnswer the event may exist:
+        `find_event` knows.
+        """
+        body = {**written(draft), "participants": []}
+        content = self._write(grant_id, "POST", "", body, calendar_id)
+        return read_event(content, calendar_id)
+
+    def update_event(
+        self, grant_id: str, event_id: str, draft: EventDraft, *, calendar_id: str
+    ) -> Event:
+        """Besides the usual: PermanentError “read-only-event” and “read-only-calendar”.
+
+        Participants are left out, so they stay as they are: whoever was invited in the mail app
+        must not be uninvited by us.
+        """
+        content = self._write(grant_id, "PUT", event_id, written(draft), calendar_id)
+        return read_event(content, calendar_id, event_id=event_id)
+
+    def delete_event(self, grant_id: str, event_id: str, *, calendar_id: str) -> None:
+        try:
+            self._write(grant_id, "DELETE", event_id, None, calendar_id)
+        except ItemGone:
+            pass
+
+    def _write(
+        self,
+        grant_id: str,
+        method: str,
+        event_id: str,
+        body: Mapping[str, Any] | None,
+        calendar_id: str,
+    ) -> bytes:
+        pieces = ("events", event_id) if event_id or method != "POST" else ("events",)
+        # Microsoft and iCloud notify all the same (contract sheet §5): nobody may be invited.
+        query = {"calendar_id": calendar_id, "notify_participants": "false"}
+        try:
+            return self._of_calendar(grant_id, *pieces, query=query, method=method, body=body)
+        except ReconnectRequired as error:
+            if error.status != 403:
+                raise
+            refused = error
+        raise self._refused_write(grant_id, event_id, calendar_id, refused) from None
+
+    def _refused_write(
+        self, grant_id: str, event_id: str, calendar_id: str, refused: ReconnectRequired
+    ) -> ProviderError:
+        """What a 403 for a write is about: the calendar, the event, or the mailbox's permissions.
+
+        Raises what asking ends in. A mailbox whose calendar can be read is not given up.
+        """
+        query = {"select": CALENDAR_FIELDS}
+        content = self._of_calendar(grant_id, "calendars", calendar_id, query=query)
+        if read_calendar(content).is_read_only:
+            return PermanentError(
+                "This calendar can only be read.", code="read-only-calendar", status=403
+            )
+        if event_id and self.event(grant_id, event_id, calendar_id=calendar_id).is_read_only:
+            return PermanentError(
+                "This event can only be read: somebody else organises it.",
+                code="read-only-event",
+                status=403,
+            )
+        if refused.code == "calendar-scopes-missing":
+            return refused
+        return PermanentError(
+            "The calendar does not let us write this.", code="write-refused", status=403
+        )
+
+    def _of_calendar(
+        self,
+        grant_id: str,
+        *pieces: str,
+        query: Mapping[str, str | int],
+        method: str = "GET",
+        body: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        try:
+            return self._of_grant(grant_id, *pieces, query=query, method=method, body=body)
+        except ReconnectRequired as error:
+            if error.code == "insufficient-scopes":
+                raise calendar_scopes_missing(error.status) from None
+            raise
 
     # --- authorisation (AuthorisationGateway) ----------------------------------------------------
 
@@ -302,19 +516,12 @@ class NylasGateway:
     # secret of an answer without created_at (contract sheet §10, pitfall 4).
 
     def webhooks(self) -> list[Webhook]:
-        found: list[Webhook] = []
-        tokens: set[str] = set()
-        query: dict[str, str] = {}
-        while True:
-            content = _content(self._get("/v3/webhooks", query))
-            page, cursor = read_webhooks(content, wanted=WEBHOOK_TRIGGERS)
-            found += page
-            if cursor is None:
-                return found
-            if cursor in tokens:
-                raise _repeated_cursor()
-            tokens.add(cursor)
-            query = {"page_token": cursor}
+        return _all_pages(
+            lambda query: read_webhooks(
+                _content(self._get("/v3/webhooks", query)), wanted=WEBHOOK_TRIGGERS
+            ),
+            {},
+        )
 
     def create_webhook(self, url: str) -> tuple[Webhook, str]:
         """PermanentError “challenge-failed” where Nylas cannot reach `url`."""
@@ -380,9 +587,16 @@ class NylasGateway:
 
     # --- HTTP ------------------------------------------------------------------------------------
 
-    def _of_grant(self, grant_id: str, *pieces: str, query: Mapping[str, str | int]) -> bytes:
+    def _of_grant(
+        self,
+        grant_id: str,
+        *pieces: str,
+        query: Mapping[str, str | int],
+        method: str = "GET",
+        body: Mapping[str, Any] | None = None,
+    ) -> bytes:
         path = "/".join(["/v3/grants", *map(_piece, (grant_id, *pieces))])
-        response = self._get(path, query)
+        response = self._request(method, path, query=query, body=body)
         status = response.status_code
         failure = _failure_unless_success(response)
         if failure is None:
@@ -438,26 +652,27 @@ class NylasGateway:
         return failure if failure and is_undecided else grant_rejected(status)
 
     def _get(self, path: str, query: Mapping[str, str | int]) -> requests.Response:
+        return self._request("GET", path, query=query)
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any]) -> requests.Response:
+        return self._request(method, path, body=body)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> requests.Response:
         """One answer, whatever its status. Raises for what never became an answer."""
         self._require_possible_key()
         url = f"{self._api_uri}{path}"
         if query:
             url += "?" + urlencode(query, quote_via=quote, safe="", errors="replace")
         try:
-            return self._session().get(url, timeout=self._timeout, allow_redirects=False)
-        except TRANSPORT_FAILURES as error:
-            raise failure_of_transport(error) from None
-
-    def _send(self, method: str, path: str, content: Mapping[str, Any]) -> requests.Response:
-        """One answer to a request with a JSON body. Raises for what never became an answer."""
-        self._require_possible_key()
-        try:
             return self._session().request(
-                method,
-                f"{self._api_uri}{path}",
-                json=content,
-                timeout=self._timeout,
-                allow_redirects=False,
+                method, url, json=body, timeout=self._timeout, allow_redirects=False
             )
         except TRANSPORT_FAILURES as error:
             raise failure_of_transport(error) from None
@@ -530,10 +745,28 @@ def _piece(text: str) -> str:
     return quote(text, safe="", errors="replace")
 
 
-def _repeated_cursor() -> TransientError:
-    return TransientError(
-        "Nylas repeated a page of its listing. We try again later.", code="repeated-cursor"
-    )
+_ItemT = TypeVar("_ItemT")
+_ReadPage = Callable[[Mapping[str, str | int]], tuple[list[_ItemT], str | None]]
+
+
+def _all_pages(read: _ReadPage[_ItemT], query: Mapping[str, str | int]) -> list[_ItemT]:
+    return list(_pages(read, query))
+
+
+def _pages(read: _ReadPage[_ItemT], query: Mapping[str, str | int]) -> Iterator[_ItemT]:
+    """What all pages hold, in order. Raises where a page comes back that was read before."""
+    tokens: set[str] = set()
+    while True:
+        items, cursor = read(query)
+        yield from items
+        if cursor is None:
+            return
+        if cursor in tokens:
+            raise TransientError(
+                "Nylas repeated a page of its listing. We try again later.", code="repeated-cursor"
+            )
+        tokens.add(cursor)
+        query = {**query, "page_token": cursor}
 
 
 def _item_gone(status: int) -> ItemGone:

@@ -137,6 +137,24 @@ def grant_unknown(status: int) -> ReconnectRequired:
     )
 
 
+def calendar_scopes_missing(status: int | None) -> ReconnectRequired:
+    return ReconnectRequired(
+        "The mailbox was authorised without permission to read and change its calendars. "
+        "It must be authorised again, with the calendar allowed.",
+        code="calendar-scopes-missing",
+        status=status,
+    )
+
+
+def calendars_unsupported(status: int | None) -> PermanentError:
+    return PermanentError(
+        "This mailbox has no calendars that can be synced: its mail service offers none. "
+        "Switch calendar sync off for it.",
+        code="calendars-unsupported",
+        status=status,
+    )
+
+
 #: All that a request without an answer can raise; requests lets some of urllib3's own through.
 TRANSPORT_FAILURES: Final = (requests.RequestException, HTTPError)
 

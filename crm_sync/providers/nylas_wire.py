@@ -151,7 +151,7 @@ def read_page(content: bytes) -> MessagePage:
             pass
         else:
             return _page(page.data, (), page.next_cursor)
-    loose = _shaped(read_json(content), _LoosePage)
+    loose = shaped(read_json(content), _LoosePage)
     readable: list[WireHeaders] = []
     unreadable: list[UnreadableMessage] = []
     for item in loose.data:
@@ -212,7 +212,7 @@ _WireT = TypeVar("_WireT", bound=WireHeaders)
 
 
 def _tolerantly(content: bytes, shape: type[_WireT]) -> _WireT:
-    loose = _shaped(read_json(content), _LooseOne)
+    loose = shaped(read_json(content), _LooseOne)
     try:
         return msgspec.convert(loose.data, shape)
     except msgspec.ValidationError as error:
@@ -225,7 +225,7 @@ def read_folders(content: bytes) -> tuple[list[Folder], str | None]:
     A folder without an id is refused with the whole page: a listing that lost one would pass for
     complete, and a folder would seem to be missing from the mailbox.
     """
-    page = _shaped(read_json(content), _Folders)
+    page = shaped(read_json(content), _Folders)
     folders = [
         Folder(
             wire.id,
@@ -240,13 +240,13 @@ def read_folders(content: bytes) -> tuple[list[Folder], str | None]:
 
 def read_webhooks(content: bytes, *, wanted: Collection[str]) -> tuple[list[Webhook], str | None]:
     """One page of webhooks and the next cursor. `wanted` are the triggers that we listen to."""
-    page = _shaped(read_json(content), _Webhooks)
+    page = shaped(read_json(content), _Webhooks)
     return [_webhook(wire, wanted) for wire in page.data], page.next_cursor or None
 
 
 def read_webhook(content: bytes, *, wanted: Collection[str]) -> tuple[Webhook, str]:
     """One webhook, and its secret where the answer tells it: when it is made or rotated."""
-    wire = _shaped(read_json(content), _OneWebhook).data
+    wire = shaped(read_json(content), _OneWebhook).data
     return _webhook(wire, wanted), wire.webhook_secret or ""
 
 
@@ -459,7 +459,7 @@ def _may_hold_nul(content: bytes) -> bool:
 _T = TypeVar("_T")
 
 
-def _shaped(value: Any, shape: type[_T]) -> _T:
+def shaped(value: Any, shape: type[_T]) -> _T:
     try:
         return msgspec.convert(value, shape)
     except msgspec.ValidationError:

@@ -4,6 +4,7 @@ from email_sync.models.coverage import CoverageCheck, FolderCoverage
 from email_sync.models.emails import Email, EmailContact, EmailParticipant
 from email_sync.models.exclusions import Exclusion
 from email_sync.models.folders import FolderCursor
+from email_sync.models.intake import IntakeConnection, IntakeReview, IntakeRun, TrustedSender
 from email_sync.models.ledger import DailyCount, LedgerAddress, LedgerEntry, Source
 
 __all__ = [
@@ -15,7 +16,11 @@ __all__ = [
     "Exclusion",
     "FolderCoverage",
     "FolderCursor",
+    "IntakeConnection",
+    "IntakeReview",
+    "IntakeRun",
     "LedgerAddress",
     "LedgerEntry",
     "Source",
+    "TrustedSender",
 ]

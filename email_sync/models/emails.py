@@ -59,6 +59,10 @@ class Email(models.Model):
     body_html = models.TextField(blank=True)
     #: Names, types and sizes (bytes): a list of {"name", "type", "size"}. Contents are not kept.
     attachments = models.JSONField(default=list, blank=True)
+    #: What an inline forward of it is known by (`email_sync.fingerprints`).
+    fingerprint = models.CharField(max_length=40, blank=True)
+    #: Whether it was cut out of a forward, so that its own Message-ID is not known.
+    is_inline = models.BooleanField(default=False)
     stored_at = models.DateTimeField(db_default=Now())
     #: When it was deleted in the CRM: hidden here, untouched in the mail app.
     hidden_at = models.DateTimeField(null=True, blank=True)
@@ -73,6 +77,11 @@ class Email(models.Model):
         indexes = (
             models.Index(fields=("user", "-sent_at")),
             models.Index(fields=("user", "provider_thread_id")),
+            models.Index(
+                fields=("user", "fingerprint"),
+                condition=~models.Q(fingerprint=""),
+                name="email_by_fingerprint",
+            ),
         )
 
     def get_absolute_url(self) -> str:

@@ -93,10 +93,32 @@ class LedgerEntry(models.Model):
         INTERNAL_ONLY = "internal-only", "Everybody in it is inside the company"
         DELETED_IN_CRM = "deleted-in-crm", "Deleted in the CRM"
         PROCESSING_ERROR = "processing-error", "Could not be read"
+        AUTOMATED_MAIL = "automated-mail", "Written by a machine"
+        CALENDAR_INVITE = "calendar-invite", "A calendar invitation"
+        LOOP = "loop", "Came from the intake mailbox itself"
+        SENDER_NOT_REGISTERED = "sender-not-registered", "From nobody who is a user here"
+        SENDER_NOT_AUTHENTICATED = "sender-not-authenticated", "Not proved to be from the user"
+        FORWARD_UNPARSED = "forward-unparsed", "The forwarded mail was not found in it"
+        FORWARD_UNSURE = "forward-unsure", "The forwarded mail's sender is not certain"
+        SEVERAL_ORIGINALS = "several-originals", "Several emails could be the original"
+        AUTOMATIC_FORWARD = "automatic-forward", "Forwarded by a mail account, not by a person"
+        SOURCE_OFF = "source-off", "This way of logging is switched off"
+        DUPLICATE = "duplicate", "The same message again"
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="ledger")
+    #: Empty for mail to the intake that is from nobody who is a user here.
+    user = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.CASCADE, related_name="ledger"
+    )
     mailbox = models.ForeignKey(
         Mailbox, null=True, blank=True, on_delete=models.SET_NULL, related_name="ledger"
+    )
+    #: The intake connection through which it came, for BCC and FWD.
+    intake = models.ForeignKey(
+        "email_sync.IntakeConnection",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="ledger",
     )
     source = models.CharField(max_length=10, choices=Source.choices)
     message_key = models.CharField(max_length=40)
@@ -120,6 +142,8 @@ class LedgerEntry(models.Model):
     email = models.ForeignKey(
         Email, null=True, blank=True, on_delete=models.SET_NULL, related_name="ledger"
     )
+    #: The other originals of a forward that held several messages.
+    further_emails = models.ManyToManyField(Email, blank=True, related_name="further_ledger")
     #: How often the text was asked for in vain; at the limit the failure is final.
     attempts = models.PositiveSmallIntegerField(default=0)
     expired_at = models.DateTimeField(null=True, blank=True)
@@ -133,11 +157,26 @@ class LedgerEntry(models.Model):
             models.UniqueConstraint(
                 fields=("user", "message_key", "source"), name="entry_once_per_source"
             ),
+            models.UniqueConstraint(
+                fields=("message_key", "source"),
+                condition=models.Q(user=None),
+                name="entry_without_user_once_per_source",
+            ),
         )
         indexes = (
             models.Index(fields=("user", "outcome", "-sent_at", "-id")),
             models.Index(fields=("user", "provider_id")),
             models.Index(fields=("processed_at",)),
+            models.Index(
+                fields=("intake", "outcome", "-sent_at", "-id"),
+                condition=models.Q(intake__isnull=False),
+                name="ledger_of_intake",
+            ),
+            models.Index(
+                fields=("intake", "provider_id"),
+                condition=models.Q(intake__isnull=False),
+                name="ledger_in_gmail",
+            ),
             models.Index(
                 fields=("processed_at",),
                 condition=models.Q(expired_at=None) & ~models.Q(outcome="matched"),

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from accounts import leases, system_settings
+from accounts import dispatching, leases, system_settings
 from accounts.connecting import disconnect, want_sync
 from accounts.models import MailboxSync, User
 from email_sync import tasks
@@ -42,7 +42,7 @@ def test_a_due_mailbox_is_queued_once_until_it_is_lost(cast, queue):
     assert dispatch() == 1
     assert queue == [cast.row.pk]
     assert dispatch() == 0
-    assert dispatch(NOW + tasks.LOST_AFTER + timedelta(seconds=1)) == 1
+    assert dispatch(NOW + dispatching.LOST_AFTER + timedelta(seconds=1)) == 1
 
 
 def test_a_mailbox_that_is_being_read_is_left_alone_until_its_reader_dies(cast, queue):

@@ -1,0 +1,181 @@
+"""Lists of addresses as people and their mail programs write them: headers and label lines.
+
+RFC 5322's grammar where it is kept, and as much as can be read where it is not. Linear in the
+length of the text; nothing here raises.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+
+from msgspec import Struct
+
+from crm_sync.providers.types import Address
+
+#: Further recipients of a message are left out.
+MAX_ADDRESSES = 1_000
+_MAX_TEXT = 300_000
+#: What is longer is no address and no name; it is cut.
+_MAX_ENTRY = 1_000
+#: Commas that one unquoted name may hold.
+_MAX_NAME_COMMAS = 3
+
+_SPECIAL = re.compile(r'[",;:<>()\[\]\\]')
+_CLOSERS = {'"': '"', "(": ")", "<": ">", "[": "]"}
+_ADDRESS = re.compile(r"(?:\"[^\"]{1,64}\"|[^\s\"<>()\[\],;:@]+)@[^\s\"'<>()\[\],;:@]+")
+_MAILTO = re.compile(r"\s*mailto:\s*", re.IGNORECASE)
+_SPACES = re.compile(r"\s+")
+_NAME_QUOTES = (("'", "'"), ('"', '"'), ("“", "”"), ("„", "”"), ("„", "“"), ("«", "»"), ("‘", "’"))
+
+
+def as_written(text: str) -> str:
+    return text
+
+
+def parse(
+    text: str, *, limit: int = MAX_ADDRESSES, decode: Callable[[str], str] = as_written
+) -> tuple[Address, ...]:
+    """The addresses of a list, in order; of people who are only named, the name alone.
+
+    `decode` is applied to each name after the list was taken apart (encoded words may hide commas).
+    Comma and semicolon separate; a comma inside a name ("Doe, Ana <ana@x>") does not, quoted or not.
+    """
+    found: list[Address] = []
+    surname = ""
+    for entry in _entries(text[:_MAX_TEXT]):
+        address, name = _read(entry)
+        name = clean_name(decode(name))
+        if not address and entry.closed_by == "," and name and surname.count(",") < _MAX_NAME_COMMAS:
+            # "Doe, Ana <ana@x>": half a name, or somebody of whom only the name is given.
+            surname = f"{surname}, {name}" if surname else name
+            continue
+        if surname and entry.has_brackets and name:
+            name, surname = f"{surname}, {name}", ""
+        elif surname and not address and name:
+            name, surname = f"{surname}, {name}", ""
+        elif surname:
+            found.append(Address(address="", name=surname))
+            surname = ""
+        if name == address:
+            name = ""
+        if address or name:
+            found.append(Address(address=address, name=name))
+        if len(found) >= limit:
+            break
+    if surname:
+        found.append(Address(address="", name=surname))
+    return tuple(found[:limit])
+
+
+def clean_name(name: str) -> str:
+    """A display name without the quotes around it; "" where it only says mailto."""
+    name = _SPACES.sub(" ", name).strip(" ,;")
+    for opening, closing in _NAME_QUOTES:
+        if len(name) > 1 and name.startswith(opening) and name.endswith(closing):
+            name = name[1:-1].strip()
+    return name
+
+
+class _Entry(Struct):
+    """What stands between two separators: words, and what is in brackets or parentheses."""
+
+    words: list[str]
+    brackets: list[str]
+    comments: list[str]
+    words_before: int = 0  # that many words stand before the bracket
+    closed_by: str = ""
+
+    @property
+    def has_brackets(self) -> bool:
+        return bool(self.brackets)
+
+
+def _new_entry() -> _Entry:
+    return _Entry(words=[], brackets=[], comments=[])
+
+
+def _entries(text: str) -> Iterator[_Entry]:
+    entry = _new_entry()
+    position, unclosed = 0, set[str]()
+    for _ in range(len(text) + 1):
+        special = _SPECIAL.search(text, position)
+        end = special.start() if special else len(text)
+        if end > position:
+            entry.words.append(text[position:end])
+        if special is None:
+            break
+        mark = special.group()
+        position = end + 1
+        if mark in ",;":
+            entry.closed_by = mark
+            yield entry
+            entry = _new_entry()
+        elif mark in _CLOSERS and mark not in unclosed:
+            inside, resume = _enclosed(text, position, _CLOSERS[mark])
+            if resume is None:
+                unclosed.add(mark)  # no use in looking for its end again
+                entry.words.append("" if mark in '<"' else mark)
+                continue
+            position = resume
+            if mark == '"':
+                is_local_part = text.startswith("@", position)
+                entry.words.append(f'"{inside}"' if is_local_part else inside.replace("\\", ""))
+            elif mark == "<" or (mark == "[" and "@" in inside):
+                if entry.has_brackets and _bare(inside) != _bare(entry.brackets[-1]):
+                    # The comma between two addresses is missing.
+                    after = entry.words[entry.words_before :]
+                    del entry.words[entry.words_before :]
+                    yield entry
+                    entry = _new_entry()
+                    entry.words = after
+                entry.brackets.append(inside)
+                entry.words_before = len(entry.words)
+            elif mark == "(":
+                entry.comments.append(inside)
+            else:
+                entry.words.append(f"[{inside}]")
+        elif mark == ":":
+            if "@" not in "".join(entry.words):
+                entry = _new_entry()  # the name of a group, or mailto
+        elif mark == "\\":
+            entry.words.append(text[position : position + 1])
+            position += 1
+    yield entry
+
+
+def _enclosed(text: str, start: int, closer: str) -> tuple[str, int | None]:
+    """The text up to the closing mark and where it goes on after it; None where none closes it."""
+    end = text.find(closer, start)
+    while end > start and text[end - 1] == "\\" and closer == '"':
+        end = text.find(closer, end + 1)
+    return (text[start:end], end + 1) if end >= 0 else ("", None)
+
+
+def _read(entry: _Entry) -> tuple[str, str]:
+    """The address and the name of one entry."""
+    words = _SPACES.sub(" ", "".join(entry.words)).strip()[:_MAX_ENTRY]
+    for bracket in reversed(entry.brackets):
+        address = _bare(bracket)
+        if "@" in address:
+            return address, _name_beside(words, address) or " ".join(entry.comments)
+    if match := _ADDRESS.search(words):
+        address = match.group().lstrip("'")
+        return address, _name_beside(words, address) or " ".join(entry.comments)
+    for comment in entry.comments:
+        if match := _ADDRESS.search(_MAILTO.sub("", comment[:_MAX_ENTRY])):
+            return match.group(), words
+    return "", " ".join([words, *(f"({comment})" for comment in entry.comments)])[:_MAX_ENTRY]
+
+
+def _name_beside(words: str, address: str) -> str:
+    """What the words say apart from the address itself: `a@b <mailto:a@b>` names nobody."""
+    bare = _MAILTO.sub("", words).strip().strip("'\"")
+    return "" if bare.casefold() == address.casefold() else words.replace(address, "").strip()
+
+
+def _bare(bracket: str) -> str:
+    """The address in angle brackets without mailto:, its query, a route or blanks."""
+    text = _MAILTO.sub("", bracket[:_MAX_ENTRY], count=1).partition("?")[0]
+    if text.startswith("@"):
+        text = text.partition(":")[2]
+    match = _ADDRESS.search(text)
+    return match.group() if match else "".join(text.split())
