@@ -5,6 +5,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.http import HttpRequest
 
 from accounts.models import (
+    AuditEntry,
     Contact,
     ContactAddress,
     Customer,
@@ -246,3 +247,16 @@ class WebhookCounterAdmin(_ShownOnly):
     list_display = ("day", "name", "count")
     list_filter = ("name",)
     date_hierarchy = "day"
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(_ShownOnly):
+    """Append-only here as everywhere."""
+
+    list_display = ("at", "actor_name", "action", "owner_name", "about")
+    list_filter = ("action",)
+    search_fields = ("actor_name", "owner_name", "about")
+    date_hierarchy = "at"
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False

@@ -2,11 +2,16 @@
 
 from typing import Protocol
 
-from crm_sync.providers.types import AuthorisationGateway, MailGateway, WebhookGateway
+from crm_sync.providers.types import (
+    AuthorisationGateway,
+    CalendarGateway,
+    MailGateway,
+    WebhookGateway,
+)
 
 
-class Gateway(AuthorisationGateway, MailGateway, WebhookGateway, Protocol):
-    """What connecting a mailbox, reading it and hearing of its news need."""
+class Gateway(AuthorisationGateway, CalendarGateway, MailGateway, WebhookGateway, Protocol):
+    """What connecting a mailbox, reading it, writing its calendar and hearing of its news need."""
 
     def check(self) -> str:
         """Whether the provider accepts our key: a sentence; raises a ProviderError."""
