@@ -27,6 +27,13 @@ def _positive(text: str) -> int:
     return number
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return number
+
+
 def _instant(text: str) -> int:
     """ISO 8601, UTC where no zone is given."""
     moment = datetime.fromisoformat(text)
@@ -36,7 +43,8 @@ def _instant(text: str) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox",
-        description="A local stand-in for the Nylas v3 HTTP API, with invented people.",
+        description="A local stand-in for the HTTP APIs of Nylas v3 and of Google (OAuth, Gmail), "
+        "with invented people.",
     )
     add = parser.add_argument
     add("--port", type=int, default=8600, help="0 takes any free port (default 8600)")
@@ -46,6 +54,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--messages", type=_positive, help="generated messages per mailbox (default 400)")
     add("--anchor", type=_instant, help="the newest instant of the history (default: midnight UTC)")
     add("--history-days", type=_positive, help="how far the history goes back (default 45)")
+    add("--intake-messages", type=_count, help="generated mail in the capture mailbox (default 0)")
     add("--state", metavar="FILE", help="keep every change in this file, and start from it")
     add("--callback", action="append", default=[], help="a registered redirect URI; repeatable")
     add("--write-sample", metavar="DIR", help="write users.csv and contacts.csv, and exit")
@@ -63,15 +72,18 @@ def open_world(options: argparse.Namespace) -> Sandbox:
         "messages": options.messages or 400,
         "history_days": options.history_days or 45,
     }
+    intake_messages = options.intake_messages or 0
     if operations:
         shape = {name: operations[0][name] for name in shape}
-    sandbox = Sandbox(World(**shape), log)
+        # Files from before the sandbox played Google do not say.
+        intake_messages = operations[0].get("intake_messages", 0)
+    sandbox = Sandbox(World(**shape), log, intake_messages=intake_messages)
     for operation in operations[1:]:
         sandbox.apply(operation)
     if not options.write_sample:
         log.begin()
         if not operations:
-            log.write(({"op": "world", **shape},))
+            log.write(({"op": "world", **shape, "intake_messages": intake_messages},))
     return sandbox
 
 

@@ -14,10 +14,12 @@ from zoneinfo import ZoneInfo
 from sandbox import people, recurrence
 from sandbox.hashing import mix_of
 from sandbox.mailboxes import opaque
-from sandbox.world import DAY, Party, World
+from sandbox.world import DAY, Company, Contact, Party, World
 
 Event = dict[str, Any]
 REACH_DAYS = 35  # generated events lie this far around the anchor
+#: Days from the anchor on which everybody meets somebody of their My Contacts.
+MEETING_DAYS = (-12, -9, -5, -2, 1, 3, 7, 11)
 
 
 def span(event: Event) -> tuple[int, int]:
@@ -183,7 +185,9 @@ class Agenda:
 
     def _workday(self, h: int) -> int:
         """A day of the reach that is no Saturday or Sunday, as an offset from the anchor."""
-        day = h % (2 * REACH_DAYS) - REACH_DAYS
+        return self._next_workday(h % (2 * REACH_DAYS) - REACH_DAYS)
+
+    def _next_workday(self, day: int) -> int:
         base = datetime.fromtimestamp(self.world.anchor, UTC).date()
         while (base + timedelta(days=day)).weekday() >= 5:
             day += 1
@@ -246,7 +250,8 @@ class Agenda:
     def _make_events(self) -> None:
         self._make_meetings()
         self._make_own()
-        self._make_recurring()
+        self._make_series()
+        self._make_visits()
         holidays = list(self.calendars)[2]
         for n in range(4):
             day = mix_of(self.world.seed, 64, n) % (2 * REACH_DAYS) - REACH_DAYS
@@ -316,24 +321,96 @@ class Agenda:
                 120 + n, "One to one", when, scope=pair, participants=both, organizer=owner,
             )  # fmt: skip
 
-    def _make_recurring(self) -> None:
-        """The Monday meeting: one occurrence moved, one cancelled."""
-        base = datetime.fromtimestamp(self.world.anchor, UTC).date()
-        first = -70 - base.weekday()
-        lena = self.world.party(3)
-        me = self.world.party(self.index)
-        master = self._add(
-            200, "Monday meeting", self._timespan(first, time(9, 30), 30),
+    def _make_series(self) -> None:
+        """The Monday meeting of the house, and a weekly call with a My Contact."""
+        lena, me = self.world.party(3), self.world.party(self.index)
+        self._weekly(
+            200, "Monday meeting", 0, time(9, 30), 30,
             participants=[{**who, "status": "yes"} for who in ([me] if me == lena else [lena, me])],
-            recurrence=["RRULE:FREQ=WEEKLY;BYDAY=MO"], location="Room Aurora",
+            location="Room Aurora",
         )  # fmt: skip
-        for n, weeks in ((201, 9), (202, 11)):
-            start = self._local(first + 7 * weeks, time(9, 30))
-            moved = self._timespan(first + 7 * weeks + 1, time(11), 30)
-            event = {**master, "id": instance_id(master, start), "when": moved}
+        for company, contact in self._my_contacts()[:1]:
+            self._weekly(
+                210, f"Weekly call, {company.name}", 2, time(11), 45,
+                participants=self._with(contact), location="Phone",
+            )  # fmt: skip
+
+    def _weekly(
+        self, number: int, title: str, weekday: int, clock: time, minutes: int, **values: Any
+    ) -> None:
+        """Ten weeks before the anchor and on; last week's was moved, next week's is cancelled."""
+        base = datetime.fromtimestamp(self.world.anchor, UTC).date()
+        first = weekday - 70 - base.weekday()
+        names = recurrence.DAY_NAMES
+        master = self._add(
+            number, title, self._timespan(first, clock, minutes),
+            recurrence=[f"RRULE:FREQ=WEEKLY;BYDAY={names[weekday]}"], **values,
+        )  # fmt: skip
+        for n, weeks in ((1, 9), (2, 11)):
+            start = self._local(first + 7 * weeks, clock)
+            later = time(clock.hour + 2)
+            event = {
+                **master,
+                "id": instance_id(master, start),
+                "when": self._timespan(first + 7 * weeks + 1, later, minutes),
+                "master_event_id": master["id"],
+                "original_start_time": start,
+                "updated_at": master["updated_at"] + number + n,
+            }
             del event["recurrence"]
-            event |= {"master_event_id": master["id"], "original_start_time": start}
-            event["updated_at"] = master["updated_at"] + n
-            if n == 202:
+            if n == 2:
                 event["status"] = "cancelled"
+                event["when"] = self._timespan(first + 7 * weeks, clock, minutes)
             self.events[event["id"]] = event
+
+    # --- with My Contacts, so that a demonstration has something to show every day ------------
+
+    def _my_contacts(self) -> list[tuple[Company, Contact]]:
+        """In an order of this persona's own."""
+        found = [
+            (company, contact)
+            for company in self.world.book(self.index)
+            for contact in company.contacts
+            if self.world.has_flagged(self.index, contact)
+        ]
+        return sorted(
+            found, key=lambda pair: mix_of(self.world.seed, 68, self.index, pair[1].index)
+        )
+
+    def _with(self, contact: Contact, status: str = "yes") -> list[dict[str, Any]]:
+        me = self.world.party(self.index)
+        return [{**me, "status": "yes"}, {**contact.parties[0], "status": status}]
+
+    def _make_visits(self) -> None:
+        mine = self._my_contacts()
+        if not mine:
+            return
+        for n, day in enumerate(MEETING_DAYS):
+            company, contact = mine[n % len(mine)]
+            h = mix_of(self.world.seed, 69, self.index, n)
+            title = people.MEETING_TITLES[h % len(people.MEETING_TITLES)]
+            clock = time(9 + (h >> 8) % 8, 30 * (h >> 16 & 1))
+            self._add(
+                400 + n, title.format(c=company.name),
+                self._timespan(self._next_workday(day), clock, 30 * (1 + (h >> 24) % 3)),
+                participants=self._with(contact, ("yes", "noreply", "maybe")[(h >> 32) % 3]),
+                organizer=contact.parties[0] if n % 4 == 3 else None,
+                location=people.PLACES[(h >> 40) % len(people.PLACES)],
+            )  # fmt: skip
+        company, contact = mine[0]
+        for number, title, day, length, more in (
+            (410, "Workshop at {c}", 4, 1, {}),
+            (411, "Trade fair with {c}", 8, 3, {"busy": False}),
+            (412, "Anniversary of {c}", -6, 1, {"visibility": "private", "busy": False}),
+        ):
+            when = self._date(self._next_workday(day), length)
+            self._add(
+                number, title.format(c=company.name), when, participants=self._with(contact), **more
+            )
+        company, contact = mine[-1]
+        self._add(
+            413, f"Terms for {company.name}",
+            self._timespan(self._next_workday(-3), time(16), 30),
+            participants=self._with(contact), visibility="private",
+            description="<p>Not to be <b>shared</b>.</p>",
+        )  # fmt: skip

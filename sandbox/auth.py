@@ -136,7 +136,7 @@ def _choices(call: Call) -> list[Persona]:
     found = []
     for index in (*order, *(n for n in range(sandbox.world.size) if n != hinted)):
         persona = sandbox.world.persona(index)
-        if not wanted or persona.provider in wanted:
+        if not wanted or sandbox.provider_of(index) in wanted:
             found.append(persona)
         if len(found) == SHOWN_PERSONAS:
             break
@@ -180,7 +180,7 @@ async def decide(call: Call) -> Answer:
     index = call.sandbox.index_of(email)
     if index is None:
         raise bad_request(f"there is no persona with the address {email!r} in this world")
-    provider = call.sandbox.world.persona(index).provider
+    provider = call.sandbox.provider_of(index)
     if _providers(params) and provider not in _providers(params):
         raise bad_request(f"{email} is an account at {provider}, not at {params['provider']}")
     code = secrets.token_urlsafe(32)
@@ -188,7 +188,7 @@ async def decide(call: Call) -> Answer:
         index=index,
         redirect_uri=params["redirect_uri"],
         expires_at=call.sandbox.now() + CODE_LIFETIME,
-        scope=params.get("scope", "").split() or list(SCOPES[provider]),
+        scope=params.get("scope", "").split() or list(SCOPES.get(provider, ())),
         state=params.get("state", ""),
         is_offline=params.get("access_type") == "offline",
         challenge=params.get("code_challenge", ""),
@@ -334,7 +334,7 @@ def detect_provider(call: Call) -> Answer:
     index = call.sandbox.index_of(email)
     data: dict[str, Any] = {"email_address": email, "detected": index is not None}
     if index is not None:
-        data["provider"] = call.sandbox.world.persona(index).provider
+        data["provider"] = call.sandbox.provider_of(index)
     return call.one(data)
 
 

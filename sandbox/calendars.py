@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import base64
 import secrets
-from datetime import date
+from collections.abc import Iterable
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from starlette.routing import Route
 
-from sandbox import notices, parameters, recurrence
+from sandbox import calendar_providers, notices, parameters
 from sandbox.agenda import Agenda, Event, span
-from sandbox.errors import ApiError, bad_request, not_found
+from sandbox.errors import bad_request, not_found
+from sandbox.event_bodies import EventBody, check_zone, event_values
+from sandbox.event_changes import answer_invitation, drop_event, new_event, store_event
 from sandbox.mailboxes import opaque
 from sandbox.routing import Answer, Call, api
-from sandbox.state import Operation, Sandbox
-from sandbox.world import Party
 
 MONTH = 31 * 86_400
 _EVENT_TYPES = ("default", "outOfOffice", "focusTime", "workingLocation")
@@ -57,6 +56,7 @@ _WRITE: parameters.Spec = {**_OF_CALENDAR, "notify_participants": parameters.boo
 
 
 def _agenda(call: Call) -> Agenda:
+    calendar_providers.require_calendars(call.grant.provider)
     return call.sandbox.agenda(call.grant.index)
 
 
@@ -69,17 +69,11 @@ def _selected(call: Call, data: dict[str, Any]) -> dict[str, Any]:
 def _calendar(call: Call, wanted: str | None) -> dict[str, Any]:
     if not wanted:
         raise bad_request("missing required query parameter 'calendar_id'")
+    calendar_providers.check_calendar_id(call.grant.provider, wanted)
     calendar = _agenda(call).find_calendar(wanted)
     if calendar is None:
         raise not_found("calendar not found")
     return calendar
-
-
-def _check_zone(name: str) -> None:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise bad_request(f"unknown timezone {name!r}") from error
 
 
 # --- calendars ------------------------------------------------------------------------------------
@@ -120,7 +114,7 @@ def _save_calendar(call: Call, calendar: dict[str, Any], trigger: str) -> Answer
 
 def _given(body: CalendarBody) -> dict[str, Any]:
     if body.timezone is not None:
-        _check_zone(body.timezone)
+        check_zone(body.timezone)
     return {name: v for name, v in msgspec.to_builtins(body).items() if v is not None}
 
 
@@ -162,8 +156,7 @@ def delete_calendar(call: Call) -> Answer:
 def _window(call: Call) -> tuple[int, int]:
     now = call.sandbox.now()
     start, end = call.params.get("start", now), call.params.get("end", now + MONTH)
-    if start > end:
-        raise bad_request("start must not be later than end (end is a month from now by default)")
+    calendar_providers.check_window(call.grant.provider, start, end)
     return start, end
 
 
@@ -187,6 +180,10 @@ def _passes(event: Event, params: dict[str, Any]) -> bool:
     return True
 
 
+def _by_start(events: Iterable[Event]) -> list[Event]:
+    return sorted(events, key=lambda event: (span(event)[0], event["id"]))
+
+
 def _candidates(call: Call, calendar_id: str) -> list[Event]:
     params, agenda = call.params, _agenda(call)
     if ical_uid := params.get("ical_uid"):
@@ -194,9 +191,10 @@ def _candidates(call: Call, calendar_id: str) -> list[Event]:
         if others:
             raise bad_request(f"ical_uid cannot be combined with {', '.join(sorted(others))}")
         mine = [e for e in agenda.events.values() if e["calendar_id"] == calendar_id]
-        return sorted(
-            (e for e in mine if e["ical_uid"] == ical_uid), key=lambda e: (span(e)[0], e["id"])
-        )
+        return _by_start(e for e in mine if e["ical_uid"] == ical_uid)
+    if "metadata_pair" in params:
+        # From the API's own index: no window, nothing expanded.
+        return _by_start(e for e in agenda.events.values() if e["calendar_id"] == calendar_id)
     start, end = _window(call)
     master = params.get("master_event_id")
     expand = params.get("expand_recurring", False) or master is not None
@@ -230,6 +228,7 @@ def _decode(token: str) -> tuple[int, str]:
 
 
 def list_events(call: Call) -> Answer:
+    calendar_providers.check_query(call.grant.provider, call.params)
     calendar = _calendar(call, call.params.get("calendar_id"))
     events = [e for e in _candidates(call, calendar["id"]) if _passes(e, call.params)]
     return _page(call, events, call.params.get("limit", 50))
@@ -258,223 +257,43 @@ def get_event(call: Call) -> Answer:
 # --- events: writing ------------------------------------------------------------------------------
 
 
-class WhenBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    object: str | None = None
-    time: int | None = None
-    timezone: str | None = None
-    start_time: int | None = None
-    end_time: int | None = None
-    start_timezone: str | None = None
-    end_timezone: str | None = None
-    date: str | None = None
-    start_date: str | None = None
-    end_date: str | None = None
-
-
-class ParticipantBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    email: str
-    name: str | None = None
-    status: str | None = None
-    comment: str | None = None
-    phone_number: str | None = None
-
-
-class EventBody(msgspec.Struct, forbid_unknown_fields=True):
-    when: WhenBody | None = None
-    title: str | None = None
-    busy: bool | None = None
-    description: str | None = None
-    location: str | None = None
-    conferencing: dict[str, Any] | None = None
-    reminders: dict[str, Any] | None = None
-    metadata: dict[str, str] | None = None
-    participants: list[ParticipantBody] | None = None
-    resources: list[dict[str, Any]] | None = None
-    recurrence: list[str] | None = None
-    visibility: str | None = None
-    capacity: int | None = None
-    hide_participants: bool | None = None
-    notetaker: dict[str, Any] | None = None
-
-
 class RsvpBody(msgspec.Struct, forbid_unknown_fields=True):
     status: str
 
 
-_FORMS = {
-    frozenset({"time"}): "time",
-    frozenset({"start_time", "end_time"}): "timespan",
-    frozenset({"date"}): "date",
-    frozenset({"start_date", "end_date"}): "datespan",
-}
+def _invite(call: Call, what: str, *versions: Event) -> None:
+    """Write to the participants, if the client let it or the provider does so anyway; noted down.
 
-
-def _when(body: WhenBody) -> dict[str, Any]:
-    """One of the four forms, whether or not the client says which."""
-    given: dict[str, Any] = msgspec.to_builtins(body)
-    zones = {name: given.pop(name) for name in list(given) if name.endswith("timezone")}
-    named = given.pop("object", None)
-    form = _FORMS.get(frozenset(given))
-    if form is None or named not in (None, form):
-        raise bad_request("when must be a time, a timespan, a date or a datespan")
-    for zone in zones.values():
-        _check_zone(zone)
-    if form in ("date", "datespan"):
-        try:
-            days = [date.fromisoformat(value) for value in given.values()]
-        except ValueError as error:
-            raise bad_request(f"when: {error}") from error
-        if days != sorted(days):
-            raise bad_request("when: end_date must not be before start_date")
-        return {"object": form, **given}
-    if form == "timespan" and given["end_time"] <= given["start_time"]:
-        raise bad_request("when: end_time must be after start_time")
-    return {"object": form, **given, **zones}
-
-
-def event_values(agenda: Agenda, body: EventBody) -> dict[str, Any]:
-    """What a body changes, checked, as it is kept."""
-    given = {name: v for name, v in msgspec.to_builtins(body).items() if v is not None}
-    if body.when is not None:
-        given["when"] = _when(body.when)
-    if body.visibility not in (None, "default", "public", "private"):
-        raise bad_request("visibility must be default, public or private")
-    if body.visibility == "default" and not agenda.is_google:
-        raise bad_request("visibility 'default' exists for Google only")
-    if body.recurrence:
-        recurrence.parse_rule(body.recurrence)
-    if body.participants is not None:
-        for participant in given["participants"]:
-            if "@" not in participant["email"]:
-                raise bad_request(f"{participant['email']!r} is not an email address")
-            participant.setdefault("status", "noreply")
-            if participant["status"] not in ("yes", "no", "maybe", "noreply"):
-                raise bad_request("participant status must be yes, no, maybe or noreply")
-    return given
-
-
-def new_event(
-    sandbox: Sandbox, index: int, calendar_id: str, body: EventBody, organizer: Party | None = None
-) -> Event:
-    """A new event for this calendar; not stored yet."""
-    agenda = sandbox.agenda(index)
-    if body.when is None:
-        raise bad_request("when is required")
-    now = sandbox.now()
-    ical_uid = f"{secrets.token_hex(13)}@calendar.example"
-    organizer = organizer or sandbox.world.party(index)
-    return {
-        "id": agenda.event_id(ical_uid, secrets.randbits(62)),
-        "object": "event",
-        "calendar_id": calendar_id,
-        "title": "",
-        "description": "",
-        "location": "",
-        "busy": True,
-        "read_only": False,
-        "status": "confirmed",
-        "visibility": "default" if agenda.is_google else "public",
-        "participants": [],
-        "organizer": organizer,
-        "creator": organizer,
-        "ical_uid": ical_uid,
-        "html_link": "",
-        "hide_participants": False,
-        "reminders": {"use_default": True, "overrides": []},
-        "metadata": {},
-        "created_at": now,
-        "updated_at": now,
-        **event_values(agenda, body),
-    }
-
-
-def _copies(sandbox: Sandbox, index: int, event: Event) -> list[tuple[int, Event]]:
-    """The event in the calendars of everybody else in it who has a mailbox in this world."""
-    copies = []
-    parties = [*event["participants"], event["organizer"]]
-    addresses = dict.fromkeys(party.get("email", "").casefold() for party in parties)
-    for other in dict.fromkeys(sandbox.index_of(address) for address in addresses):
-        if other is None or other == index:
-            continue
-        agenda = sandbox.agenda(other)
-        known = next(
-            (e for e in agenda.events.values()
-             if e["ical_uid"] == event["ical_uid"]
-             and e.get("original_start_time") == event.get("original_start_time")),
-            None,
-        )  # fmt: skip
-        own = {
-            "id": known["id"]
-            if known
-            else agenda.event_id(event["ical_uid"], secrets.randbits(62)),
-            "calendar_id": known["calendar_id"] if known else agenda.primary_id,
-            "metadata": known["metadata"] if known else {},
-            "visibility": "default" if agenda.is_google else "public",
-        }
-        copies.append((other, {**event, **own}))
-    return copies
-
-
-def store_event(sandbox: Sandbox, index: int, event: Event) -> None:
-    """Keep the event, give it to the participants, and tell the webhooks."""
-    changed = [(index, event)]
-    if event["organizer"]["email"] == sandbox.world.party(index)["email"]:
-        changed += _copies(sandbox, index, event)
-    triggers = [
-        "event.updated" if e["id"] in sandbox.agenda(i).events else "event.created"
-        for i, e in changed
-    ]
-    operations: list[Operation] = [{"op": "event", "mailbox": i, "event": e} for i, e in changed]
-    sandbox.commit(*operations)
-    for (i, e), trigger in zip(changed, triggers, strict=True):
-        if grant := sandbox.grant_of(i):
-            notices.plain(sandbox, trigger, sandbox.mailbox(i), {**e, "grant_id": grant.id})
-
-
-def drop_event(sandbox: Sandbox, index: int, event: Event) -> None:
-    """Delete: Google keeps it as cancelled; elsewhere it goes, and stays with the invited."""
-    cancelled = {**event, "status": "cancelled", "updated_at": sandbox.now()}
-    agenda = sandbox.agenda(index)
-    is_own = event["organizer"]["email"] == sandbox.world.party(index)["email"]
-    operations: list[Operation] = []
-    if agenda.is_google or event.get("master_event_id"):
-        operations.append({"op": "event", "mailbox": index, "event": cancelled})
-    else:
-        operations.append({"op": "event-gone", "mailbox": index, "id": event["id"]})
-    # The edited occurrences of a series go with it.
-    for edited in [e for e in agenda.events.values() if e.get("master_event_id") == event["id"]]:
-        operations.append({"op": "event-gone", "mailbox": index, "id": edited["id"]})
-    copies = _copies(sandbox, index, cancelled) if is_own else []
-    operations += [{"op": "event", "mailbox": i, "event": e} for i, e in copies]
-    sandbox.commit(*operations)
-    _tell_deleted(sandbox, index, event)
-    for other, copy in copies:
-        if sandbox.agenda(other).is_google:
-            _tell_deleted(sandbox, other, copy)
-        elif grant := sandbox.grant_of(other):
-            data = {**copy, "grant_id": grant.id}
-            notices.plain(sandbox, "event.updated", sandbox.mailbox(other), data)
-
-
-def _tell_deleted(sandbox: Sandbox, index: int, event: Event) -> None:
-    grant = sandbox.grant_of(index)
-    if grant is None:
+    `versions` are the event before and after: who was taken out is told, too.
+    """
+    is_asked = call.params.get("notify_participants", True)
+    if not is_asked and call.grant.provider not in calendar_providers.ALWAYS_NOTIFYING:
         return
-    data = {
-        "id": event["id"], "grant_id": grant.id, "object": "event",
-        "calendar_id": event["calendar_id"],
-    }  # fmt: skip
-    if master := event.get("master_event_id"):
-        data["master_event_id"] = master
-    notices.plain(sandbox, "event.deleted", sandbox.mailbox(index), data)
+    addresses = (p.get("email", "") for event in versions for p in event["participants"])
+    told = [a for a in dict.fromkeys(addresses) if a and a != call.mailbox.persona.email]
+    if told:
+        _note_invitation(call, what, versions[-1], told)
+
+
+def _note_invitation(call: Call, what: str, event: Event, told: list[str]) -> None:
+    invitation = {
+        "at": call.sandbox.now(),
+        "mailbox": call.mailbox.persona.email,
+        "what": what,
+        "event_id": event["id"],
+        "title": event["title"],
+        "to": told,
+    }
+    call.sandbox.commit({"op": "invitation", "invitation": invitation})
 
 
 def create_event(call: Call) -> Answer:
     calendar = _calendar(call, call.params.get("calendar_id"))
     if calendar["read_only"]:
-        raise ApiError(403, "insufficient_scopes", "The calendar is read-only.")
+        raise calendar_providers.read_only(call.grant.provider, "calendar")
     event = new_event(call.sandbox, call.grant.index, calendar["id"], call.read(EventBody))
     store_event(call.sandbox, call.grant.index, event)
+    _invite(call, "created", event)
     return call.one(_selected(call, event))
 
 
@@ -482,7 +301,7 @@ def _writable(call: Call) -> Event:
     event = _event(call)
     calendar = _agenda(call).calendars[event["calendar_id"]]
     if calendar["read_only"] or event["read_only"]:
-        raise ApiError(403, "insufficient_scopes", "The event is read-only.")
+        raise calendar_providers.read_only(call.grant.provider, "event")
     return event
 
 
@@ -493,54 +312,29 @@ def update_event(call: Call) -> Answer:
     changed = {
         **event,
         **event_values(_agenda(call), body),
-        "updated_at": max(call.sandbox.now(), event["updated_at"]),
+        "updated_at": max(call.sandbox.clock(call.grant.index), event["updated_at"]),
     }
     store_event(call.sandbox, call.grant.index, changed)
+    _invite(call, "updated", event, changed)
     return call.one(_selected(call, changed))
 
 
 def delete_event(call: Call) -> Answer:
     event = _event(call)
     if _agenda(call).calendars[event["calendar_id"]]["read_only"]:
-        raise ApiError(403, "insufficient_scopes", "The calendar is read-only.")
+        raise calendar_providers.read_only(call.grant.provider, "calendar")
     if event["status"] == "cancelled" and _agenda(call).is_google:
         raise not_found("the event was deleted already")
     drop_event(call.sandbox, call.grant.index, event)
+    _invite(call, "deleted", event)
     return call.done()
-
-
-def answer_invitation(
-    sandbox: Sandbox, index: int, event: Event, address: str, status: str
-) -> None:
-    """Set one participant's status, in every copy that this world holds."""
-    if status not in ("yes", "no", "maybe"):
-        raise bad_request("status must be yes, no or maybe")
-    wanted = address.casefold()
-    if not any(p.get("email", "").casefold() == wanted for p in event["participants"]):
-        raise bad_request(f"{address} is not a participant of this event")
-    changed = {
-        **event,
-        "participants": [
-            {**p, "status": status} if p.get("email", "").casefold() == wanted else p
-            for p in event["participants"]
-        ],
-        "updated_at": sandbox.now(),
-    }
-    organizer = sandbox.index_of(event["organizer"]["email"])
-    if organizer is None or organizer == index:
-        store_event(sandbox, index, changed)
-        return
-    for other, copy in _copies(sandbox, index, changed):
-        if other == organizer:
-            store_event(sandbox, other, copy)  # and from there to everybody
-            return
-    store_event(sandbox, index, changed)
 
 
 def send_rsvp(call: Call) -> Answer:
     event, body = _event(call), call.read(RsvpBody)
     address = call.mailbox.persona.email
     answer_invitation(call.sandbox, call.grant.index, event, address, body.status)
+    _note_invitation(call, "answered", event, [event["organizer"]["email"]])
     return call.done()
 
 

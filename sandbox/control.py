@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from sandbox import calendars, happenings, messages, pages
+from sandbox import happenings, messages, pages
 from sandbox.errors import ApiError, bad_request, not_found
 from sandbox.faults import KINDS, Fault
 from sandbox.mailboxes import Mailbox
@@ -65,23 +65,6 @@ class AddFault(msgspec.Struct, forbid_unknown_fields=True):
     after: bool = False
 
 
-class MakeEvent(msgspec.Struct, forbid_unknown_fields=True):
-    """An event as if made in the mail app, or an invitation where somebody else organises it."""
-
-    mailbox: str
-    event: calendars.EventBody
-    organizer: Party | None = None
-    calendar_id: str = "primary"
-
-
-class OfEvent(msgspec.Struct, forbid_unknown_fields=True):
-    mailbox: str
-    id: str
-    event: calendars.EventBody | None = None
-    participant: str | None = None
-    status: str | None = None
-
-
 class WebhookSettings(msgspec.Struct, forbid_unknown_fields=True):
     retry_delays: list[float] | None = None
     timeout: float | None = None
@@ -106,7 +89,7 @@ def find_message(mailbox: Mailbox, wanted: str) -> Mail:
     return mail
 
 
-def _fill_parties(parties: list[Party]) -> list[Party]:
+def fill_parties(parties: list[Party]) -> list[Party]:
     for party in parties:
         if "email" not in party:
             raise bad_request('each address needs {"email": …}')
@@ -120,7 +103,7 @@ def deliver(sandbox: Sandbox, wish: Deliver) -> dict[str, Any]:
         names = ["drafts"]
     folders = tuple(happenings.folder_or_400(mailbox, name).id for name in names)
     me = {"name": mailbox.persona.name, "email": mailbox.persona.email}
-    sender = _fill_parties([wish.sender])
+    sender = fill_parties([wish.sender])
     message_id = wish.message_id
     if message_id is msgspec.UNSET:
         message_id = happenings.new_message_id(sender[0]["email"].rpartition("@")[2])
@@ -128,10 +111,10 @@ def deliver(sandbox: Sandbox, wish: Deliver) -> dict[str, Any]:
     mail = happenings.compose(
         mailbox,
         sender=sender,
-        to=[me] if wish.to is None else _fill_parties(wish.to),
-        cc=_fill_parties(wish.cc),
-        bcc=_fill_parties(wish.bcc),
-        reply_to=_fill_parties(wish.reply_to),
+        to=[me] if wish.to is None else fill_parties(wish.to),
+        cc=fill_parties(wish.cc),
+        bcc=fill_parties(wish.bcc),
+        reply_to=fill_parties(wish.reply_to),
         subject=wish.subject,
         body=wish.body,
         is_html=wish.html,
@@ -214,7 +197,7 @@ def world_of(sandbox: Sandbox) -> dict[str, Any]:
                 "email": person.email,
                 "aliases": person.aliases,
                 "role": person.role,
-                "provider": person.provider,
+                "provider": sandbox.provider_of(index),
                 "grant_id": grant.id if grant else None,
                 "grant_status": grant.grant_status if grant else None,
                 "messages": total,
@@ -295,54 +278,10 @@ def add_fault(wish: AddFault) -> Fault:
     )
 
 
-def _find_event(sandbox: Sandbox, wish: OfEvent) -> tuple[int, dict[str, Any]]:
-    index = find_mailbox(sandbox, wish.mailbox).index
-    event = sandbox.agenda(index).find(wish.id)
-    if event is None:
-        raise not_found(f"no event {wish.id!r} in this mailbox")
-    return index, event
-
-
-def make_event(sandbox: Sandbox, wish: MakeEvent) -> dict[str, Any]:
-    index = find_mailbox(sandbox, wish.mailbox).index
-    calendar = sandbox.agenda(index).find_calendar(wish.calendar_id)
-    if calendar is None:
-        raise not_found(f"no calendar {wish.calendar_id!r}")
-    organizer = _fill_parties([wish.organizer])[0] if wish.organizer else None
-    event = calendars.new_event(sandbox, index, calendar["id"], wish.event, organizer)
-    event["read_only"] = organizer is not None
-    calendars.store_event(sandbox, index, event)
-    return event
-
-
-def change_event(sandbox: Sandbox, wish: OfEvent) -> dict[str, Any]:
-    """Edit an event, whoever organises it; or let a participant answer."""
-    index, event = _find_event(sandbox, wish)
-    if wish.participant is not None:
-        status = wish.status or "yes"
-        calendars.answer_invitation(sandbox, index, event, wish.participant, status)
-    values = calendars.event_values(sandbox.agenda(index), wish.event) if wish.event else {}
-    if wish.status is not None and wish.participant is None:
-        if wish.status not in ("confirmed", "cancelled", "maybe"):
-            raise bad_request("status must be confirmed, cancelled or maybe")
-        values["status"] = wish.status
-    if values:
-        changed = {**event, **values, "updated_at": sandbox.now()}
-        calendars.store_event(sandbox, index, changed)
-    return sandbox.agenda(index).find(wish.id) or {}
-
-
-def delete_event(sandbox: Sandbox, wish: OfEvent) -> dict[str, Any]:
-    index, event = _find_event(sandbox, wish)
-    calendars.drop_event(sandbox, index, event)
-    left = sandbox.agenda(index).find(wish.id)
-    return {"id": wish.id, "status": left["status"] if left else "gone"}
-
-
 # --- over JSON ------------------------------------------------------------------------------------
 
 
-def _switch(path: str, kind: type[T], act: Callable[[Sandbox, T], dict[str, Any]]) -> Route:
+def switch(path: str, kind: type[T], act: Callable[[Sandbox, T], dict[str, Any]]) -> Route:
     async def answer(request: Request) -> Response:
         try:
             wish = msgspec.json.decode(await request.body(), type=kind)
@@ -497,13 +436,10 @@ ROUTES: list[Route] = [
     Route("/sandbox/requests", requests, methods=["GET", "DELETE"]),
     Route("/sandbox/deliveries", deliveries, methods=["GET", "DELETE"]),
     Route("/sandbox/webhook-settings", webhook_settings, methods=["GET", "POST"]),
-    _switch("/sandbox/deliver", Deliver, deliver),
-    _switch("/sandbox/move", OfMessage, move),
-    _switch("/sandbox/delete", OfMessage, delete),
-    _switch("/sandbox/expire", OfMailbox, expire),
-    _switch("/sandbox/grant", OfMailbox, make_grant),
-    _switch("/sandbox/event", MakeEvent, make_event),
-    _switch("/sandbox/event-change", OfEvent, change_event),
-    _switch("/sandbox/event-delete", OfEvent, delete_event),
+    switch("/sandbox/deliver", Deliver, deliver),
+    switch("/sandbox/move", OfMessage, move),
+    switch("/sandbox/delete", OfMessage, delete),
+    switch("/sandbox/expire", OfMailbox, expire),
+    switch("/sandbox/grant", OfMailbox, make_grant),
     Route("/sandbox/page/{action}", page_switch, methods=["POST"]),
 ]

@@ -13,19 +13,23 @@ from urllib.parse import parse_qs
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sandbox import google_errors
 from sandbox.errors import ApiError
+from sandbox.google_errors import GOOGLE_KINDS, is_google
 from sandbox.state import Sandbox
 
 KINDS = (
     "429", "500", "502-html", "timeout", "truncated", "repeat-cursor", "slow", "empty-body",
     "string-error", "cut-connection", "401", "403", "404", "410", "503", "504",
-    "duplicate", "reorder",
+    "duplicate", "reorder", "200-html", *GOOGLE_KINDS,
 )  # fmt: skip
 WEBHOOK_KINDS = ("duplicate", "reorder")
 DEFAULT_DELAYS = {"timeout": 100.0, "slow": 2.0}
+COUNTED = ("/v3/", *google_errors.GOOGLE_PATHS)
 HTML = (
     b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 )
+LOGIN_HTML = b"<!doctype html><html><head><title>Sign in</title></head><body>Sign in</body></html>"
 LOG_LENGTH = 200
 
 
@@ -71,6 +75,8 @@ class Faults:
                 continue
             if fault.kind == "repeat-cursor" and not has_cursor:
                 continue
+            if fault.kind in GOOGLE_KINDS and not is_google(path):
+                continue
             fault.use()
             return fault
         return None
@@ -104,7 +110,7 @@ class RequestLog:
             "path": scope["path"],
             "template": template,
             # The query of these carries codes and tokens.
-            "query": "" if "/connect/" in scope["path"] else query,
+            "query": "" if _is_secret(scope["path"]) else query,
             "status": status,
             "ms": round(took * 1000, 1),
         }
@@ -113,17 +119,26 @@ class RequestLog:
         self.last.append(line)
 
 
+def _is_secret(path: str) -> bool:
+    return "/connect/" in path or path.startswith("/google/")
+
+
 _TEMPLATES = [
     (re.compile(r"^(/v3/grants/)[^/]+"), r"\1{grant_id}"),
     (re.compile(r"(/messages/)(?!send|schedules)[^/]+"), r"\1{message_id}"),
     (re.compile(r"(/events/)(?!import)[^/]+"), r"\1{event_id}"),
     (re.compile(r"(/(folder|thread|draft|calendar|attachment)s/)[^/]+"), r"\1{\2_id}"),
 ]
+_GMAIL_TEMPLATES = [
+    (re.compile(r"^(/gmail/v1/users/)[^/]+"), r"\1{userId}"),
+    (re.compile(r"(/messages/)[^/]+(/attachments/)[^/]+"), r"\1{messageId}\2{id}"),
+    (re.compile(r"(/(?:messages|labels)/)(?!batchModify|\{)[^/]+"), r"\1{id}"),
+]
 
 
 def template_of(path: str) -> str:
     """The route's template for a request that a fault kept from the router."""
-    for pattern, replacement in _TEMPLATES:
+    for pattern, replacement in _GMAIL_TEMPLATES if is_google(path) else _TEMPLATES:
         path = pattern.sub(replacement, path)
     return path
 
@@ -138,7 +153,7 @@ class Gate:
         self.log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/v3/"):
+        if scope["type"] != "http" or not scope["path"].startswith(COUNTED):
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
@@ -153,9 +168,8 @@ class Gate:
         fault = None
         if self.faults.items:
             query = scope["query_string"]
-            fault = self.faults.take(
-                scope["path"], self._mailbox(scope["path"]), has_cursor=b"page_token=" in query
-            )
+            has_cursor = b"page_token=" in query or b"pageToken=" in query
+            fault = self.faults.take(scope["path"], self._mailbox(scope), has_cursor=has_cursor)
         try:
             if fault is None:
                 await self.app(scope, receive, watch)
@@ -166,8 +180,12 @@ class Gate:
             took = time.perf_counter() - started
             self.log.add(scope, template, status, took, fault.kind if fault else None)
 
-    def _mailbox(self, path: str) -> str | None:
-        parts = path.split("/")
+    def _mailbox(self, scope: Scope) -> str | None:
+        if is_google(scope["path"]):
+            _, _, token = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
+            access = self.sandbox.google.access_of(token.decode("latin-1").strip())
+            return access.account if access else None
+        parts = scope["path"].split("/")
         if len(parts) < 4 or parts[2] != "grants":
             return None
         grant = self.sandbox.find_grant(parts[3])
@@ -185,11 +203,17 @@ class Gate:
             await self._spoil(fault.kind, scope, receive, send)
         elif fault.kind == "502-html":
             await _answer(send, 502, HTML, {"content-type": "text/html"})
+        elif fault.kind == "200-html":
+            # A proxy or a portal in between wants somebody to sign in.
+            await _answer(send, 200, LOGIN_HTML, {"content-type": "text/html"})
         elif fault.kind == "empty-body":
             await _answer(send, 200, b"", {})
         elif fault.kind == "string-error":
             body = {"request_id": str(uuid.uuid4()), "error": "something went wrong"}
             await _answer_json(send, 400, body)
+        elif is_google(scope["path"]):
+            refused = google_errors.of_fault(fault.kind, scope["path"], fault.retry_after)
+            await _answer_json(send, refused.status, refused.body(), refused.headers)
         else:
             error = _api_error(fault)
             await _answer_json(send, error.status, error.body(str(uuid.uuid4())), error.headers)
@@ -227,8 +251,11 @@ async def _nowhere(message: Message) -> None:
 
 
 def _with_repeated_cursor(content: bytes, query: bytes) -> bytes:
-    answer = msgspec.json.decode(content)
-    answer["next_cursor"] = parse_qs(query.decode("latin-1"))["page_token"][0]
+    answer, given = msgspec.json.decode(content), parse_qs(query.decode("latin-1"))
+    if "pageToken" in given:
+        answer["nextPageToken"] = given["pageToken"][0]
+    else:
+        answer["next_cursor"] = given["page_token"][0]
     return msgspec.json.encode(answer)
 
 

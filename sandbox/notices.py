@@ -31,6 +31,8 @@ def _publish(sandbox: Sandbox, index: int, trigger: str, source: str, data: dict
     if grant is None or sandbox.outbox is None:
         return
     payload = envelope(trigger, source, data, sandbox.now())
+    if trigger == "event.deleted":
+        del payload["time"]  # the published sample has none
     if grant.grant_status != "valid" and not trigger.startswith("grant."):
         sandbox.missed.setdefault(index, []).append(payload)
     else:

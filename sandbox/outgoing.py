@@ -14,13 +14,13 @@ import msgspec
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sandbox import happenings, notices, parameters, rendering
+from sandbox import gmail_post, happenings, notices, parameters, rendering
 from sandbox.errors import ApiError, bad_request, not_found
 from sandbox.mailboxes import DELIVERED, Mailbox
 from sandbox.messages import LIST_QUERY, decode_cursor, page_of, tests_of
 from sandbox.parameters import one_of
 from sandbox.routing import Answer, Call, api
-from sandbox.state import CachedSend
+from sandbox.state import CachedSend, Sandbox
 from sandbox.world import Mail, Party
 
 KEY_LIFETIME, KEY_LIMIT = 3_600, 256
@@ -198,18 +198,18 @@ def _compose(call: Call, wish: Outgoing, *, is_draft: bool, message_id: str | No
     )
 
 
-def _copies(call: Call, sent: Mail) -> list[tuple[Mailbox, Mail]]:
+def _copies(sandbox: Sandbox, origin: Mailbox, sent: Mail) -> list[tuple[Mailbox, Mail]]:
     """What arrives at the recipients that have a mailbox in this world; without Bcc."""
     found: dict[int, None] = {}
     for party in (*sent.to, *sent.cc, *sent.bcc):
-        index = call.sandbox.index_of(party["email"])
+        index = sandbox.index_of(party["email"])
         if index is not None:
             found[index] = None
     copies = []
     for index in found:
-        mailbox = call.sandbox.mailbox(index)
+        mailbox = sandbox.mailbox(index)
         inbox = mailbox.folder_of_role("inbox")
-        is_own = index == call.mailbox.index
+        is_own = index == origin.index
         copy = happenings.compose(
             mailbox,
             uid=mailbox.next_uid + (1 if is_own else 0),
@@ -238,6 +238,28 @@ def _copies(call: Call, sent: Mail) -> list[tuple[Mailbox, Mail]]:
     return copies
 
 
+def post(
+    sandbox: Sandbox,
+    origin: Mailbox,
+    sent: Mail,
+    *more: dict[str, Any],
+    draft: Mail | None = None,
+    authentication: str = "pass",
+) -> None:
+    """Put it into Sent and into the mailboxes it goes to, in one step of the log."""
+    copies = _copies(sandbox, origin, sent)
+    operations = [
+        happenings.mail_operation(origin, sent),
+        *(happenings.mail_operation(mailbox, mail) for mailbox, mail in copies),
+        *gmail_post.copies(sent, authentication=authentication),
+    ]
+    if draft is not None:
+        operations.append({"op": "remove", "mailbox": origin.index, "uid": draft.uid})
+    sandbox.commit(*operations, *more)
+    for mailbox, mail in [(origin, sent), *copies]:
+        notices.message(sandbox, "message.created", mailbox, mail)
+
+
 def _send(
     call: Call,
     wish: Outgoing,
@@ -245,20 +267,10 @@ def _send(
     message_id: str | None,
     draft: Mail | None = None,
 ) -> Mail:
-    """Put it into Sent and into the mailboxes it goes to, in one step of the log."""
     if not wish.to:
         raise bad_request("to is required")
     sent = _compose(call, wish, is_draft=False, message_id=message_id)
-    copies = _copies(call, sent)
-    operations = [
-        happenings.mail_operation(call.mailbox, sent),
-        *(happenings.mail_operation(mailbox, mail) for mailbox, mail in copies),
-    ]
-    if draft is not None:
-        operations.append({"op": "remove", "mailbox": call.mailbox.index, "uid": draft.uid})
-    call.sandbox.commit(*operations, *more)
-    for mailbox, mail in [(call.mailbox, sent), *copies]:
-        notices.message(call.sandbox, "message.created", mailbox, mail)
+    post(call.sandbox, call.mailbox, sent, *more, draft=draft)
     return sent
 
 

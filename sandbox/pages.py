@@ -4,32 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import cache
 from html import escape
-from pathlib import Path
-from string import Template
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
+from sandbox import google_pages
 from sandbox.faults import KINDS, Fault
 from sandbox.state import Sandbox
+from sandbox.templating import page
 from sandbox.world import Persona
 
-_FOLDER = Path(__file__).parent / "templates"
 SHOWN_PERSONAS = 50
 _PROVIDER_NAMES = {"google": "Google", "microsoft": "Microsoft"}
-
-
-@cache
-def _file(name: str) -> str:
-    return (_FOLDER / name).read_text(encoding="utf-8")
-
-
-def _page(name: str, **parts: Any) -> Response:
-    text = Template(_file(name)).substitute(parts, style=_file("style.css"))
-    return HTMLResponse(text, headers={"Cache-Control": "no-store"})
 
 
 # --- consent --------------------------------------------------------------------------------------
@@ -75,7 +63,7 @@ def consent(
     if is_cut:
         other = '<label>Another account <input name="other" type="email"></label>'
     name = " or ".join(_PROVIDER_NAMES.get(p, p) for p in providers) or "Your mail"
-    return _page(
+    return page(
         "consent.html",
         provider_name=escape(name),
         host=escape(urlsplit(params["redirect_uri"]).netloc),
@@ -148,7 +136,7 @@ def home(sandbox: Sandbox, faults: Iterable[Fault], done: str) -> Response:
         for contact in company.contacts
         for party in contact.parties
     ]
-    return _page(
+    return page(
         "home.html",
         mailboxes=f"{world.size:,}",
         messages=f"{world.messages:,}",
@@ -161,6 +149,7 @@ def home(sandbox: Sandbox, faults: Iterable[Fault], done: str) -> Response:
         kinds="".join(f"<option>{kind}</option>" for kind in KINDS),
         faults=_fault_list(faults),
         webhooks=_webhook_list(sandbox),
+        google=google_pages.section(sandbox),
         addresses="".join(f'<option value="{escape(p.email)}">' for p in personas),
         contacts="".join(
             f'<option value="{escape(p["email"])}">{escape(p["name"])}</option>' for p in contacts

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Protocol
 
 import msgspec
 
+from sandbox import google_accounts
 from sandbox.agenda import Agenda
 from sandbox.mailboxes import Folder, Mailbox
 from sandbox.world import DAY, Mail, World, stable_uuid
@@ -117,8 +118,9 @@ class Log:
 
 
 class Sandbox:
-    def __init__(self, world: World, log: Log | None = None) -> None:
+    def __init__(self, world: World, log: Log | None = None, *, intake_messages: int = 0) -> None:
         self.world = world
+        self.google = google_accounts.Google(self, intake_messages)
         self.log = log or Log(None)
         self.grants: dict[str, Grant] = {}
         self._grant_of_index: dict[int, str] = {}
@@ -129,6 +131,9 @@ class Sandbox:
         self.webhooks: dict[str, Webhook] = {}
         self.sends: dict[str, CachedSend] = {}
         self.missed: dict[int, list[dict[str, Any]]] = {}  # notifications of expired grants
+        self.invitations: list[dict[str, Any]] = []  # what participants of events were told
+        self._providers: dict[int, str] = {}  # other ones than the personas'
+        self._skews: dict[int, int] = {}  # by how many seconds the calendars' clocks are fast
         self.outbox: Outbox | None = None  # set once the world is as it was; replay tells nobody
         for index in range(1, world.size, 2):
             # Half of the personas have authorised already: every second one, never Mia (0).
@@ -140,6 +145,14 @@ class Sandbox:
     def now() -> int:
         return int(time.time())
 
+    def clock(self, index: int) -> int:
+        """The time by which the provider of this mailbox dates changes in its calendars."""
+        return self.now() + self._skews.get(index, 0)
+
+    def provider_of(self, index: int) -> str:
+        """At whose calendars the mailbox is; its folders and messages stay the persona's."""
+        return self._providers.get(index) or self.world.persona(index).provider
+
     def mailbox(self, index: int) -> Mailbox:
         if index not in self._mailboxes:
             self._mailboxes[index] = Mailbox(self.world, index)
@@ -148,6 +161,7 @@ class Sandbox:
     def agenda(self, index: int) -> Agenda:
         if index not in self._agendas:
             self._agendas[index] = Agenda(self.world, index)
+            self._agendas[index].is_google = self.provider_of(index) == "google"
         return self._agendas[index]
 
     def index_of(self, email: str) -> int | None:
@@ -178,8 +192,8 @@ class Sandbox:
             index=index,
             email=persona.email,
             name=persona.name,
-            provider=persona.provider,
-            scope=list(SCOPES[persona.provider]),
+            provider=self.provider_of(index),
+            scope=list(SCOPES.get(self.provider_of(index), ())),
             created_at=at,
             updated_at=at,
         )
@@ -193,7 +207,11 @@ class Sandbox:
             self.apply(operation)
 
     def apply(self, operation: Operation) -> None:
-        _APPLY[operation["op"]](self, operation)
+        name = operation["op"]
+        if name in google_accounts.APPLY:
+            google_accounts.APPLY[name](self.google, operation)
+        else:
+            _APPLY[name](self, operation)
 
     def _keep_grant(self, grant: Grant) -> None:
         self.grants[grant.id] = grant
@@ -224,6 +242,18 @@ def _apply_webhook(sandbox: Sandbox, op: Operation) -> None:
     sandbox.webhooks[webhook.id] = webhook
 
 
+def _apply_provider(sandbox: Sandbox, op: Operation) -> None:
+    index, provider = op["mailbox"], op["provider"]
+    sandbox._providers[index] = provider
+    sandbox.agenda(index).is_google = provider == "google"
+    if grant := sandbox.grant_of(index):
+        grant.provider = provider
+
+
+def _apply_skew(sandbox: Sandbox, op: Operation) -> None:
+    sandbox._skews[op["mailbox"]] = op["seconds"]
+
+
 def _apply_sent(sandbox: Sandbox, op: Operation) -> None:
     sandbox.sends[op["key"]] = msgspec.convert(op["answer"], CachedSend)
 
@@ -245,4 +275,7 @@ _APPLY: dict[str, Callable[[Sandbox, Operation], None]] = {
     "event-gone": lambda s, op: s.agenda(op["mailbox"]).remove(op["id"]),
     "calendar": lambda s, op: s.agenda(op["mailbox"]).put_calendar(op["calendar"]),
     "calendar-gone": lambda s, op: s.agenda(op["mailbox"]).remove_calendar(op["id"]),
+    "invitation": lambda s, op: s.invitations.append(op["invitation"]),
+    "provider": _apply_provider,
+    "skew": _apply_skew,
 }

@@ -57,6 +57,32 @@ def test_a_calendar_is_believable(world: Server) -> None:
     assert any("." in p["email"] for event in found for p in event["participants"])
 
 
+@pytest.mark.parametrize("mailbox", [LENA, SAM])
+def test_there_is_something_to_show_around_today(world: Server, mailbox: str) -> None:
+    people = world.get("/sandbox/world").json()
+    username = next(p["username"] for p in people["personas"] if p["email"] == mailbox)
+    mine = {
+        address
+        for customer in people["customers"]
+        for contact in customer["contacts"]
+        if username in contact["my_contact_of"]
+        for address in contact["addresses"]
+    }
+    fortnight = {"start": MIDNIGHT - 14 * DAY, "end": MIDNIGHT + 14 * DAY}
+    found = events(world, mailbox, expand_recurring="true", show_cancelled="true", **fortnight)
+    with_mine = [e for e in found if mine & {p["email"] for p in e["participants"]}]
+    timed = [e for e in with_mine if e["when"]["object"] == "timespan"]
+    assert len([e for e in timed if e["when"]["start_time"] < MIDNIGHT]) >= 5
+    assert len([e for e in timed if e["when"]["start_time"] >= MIDNIGHT]) >= 5
+    assert {e["when"]["object"] for e in with_mine} == {"timespan", "date", "datespan"}
+    assert any(e["visibility"] == "private" for e in with_mine)
+    assert any(e["organizer"]["email"] in mine for e in with_mine)
+    series = [e for e in with_mine if e.get("master_event_id")]
+    assert [e for e in series if e["status"] == "cancelled"]
+    assert [e for e in series if e["when"]["start_time"] != e["original_start_time"]]
+    assert [e for e in found if not e["participants"]]
+
+
 def test_overlap_counts_and_touching_does_not(world: Server) -> None:
     begin = MIDNIGHT + 200 * DAY
     made = create(world, SAM, when={"start_time": begin, "end_time": begin + 3600})
@@ -130,7 +156,12 @@ def test_one_occurrence_is_changed_and_one_deleted(world: Server) -> None:
         SAM,
         title="Daily",
         busy=False,
-        when={"start_time": begin, "end_time": begin + 600, "start_timezone": "Europe/Berlin"},
+        when={
+            "start_time": begin,
+            "end_time": begin + 600,
+            "start_timezone": "Europe/Berlin",
+            "end_timezone": "Europe/Berlin",
+        },
         recurrence=["RRULE:FREQ=DAILY;COUNT=5"],
     )
     window = {

@@ -330,7 +330,8 @@ def test_events(client: Client, mailbox: str) -> None:
     query: Any = {"calendar_id": "primary", "start": now, "end": now + 86400}
     listed = client.events.list(mailbox, {**query, "title": "visit"}).data
     assert made.id in [event.id for event in listed]
-    listed = client.events.list(mailbox, {**query, "metadata_pair": {"key1": "crm-17"}}).data
+    marked: Any = {"calendar_id": "primary", "metadata_pair": {"key1": "crm-17"}}
+    listed = client.events.list(mailbox, marked).data
     assert [event.id for event in listed] == [made.id]
     changed = client.events.update(mailbox, made.id, {"location": "Office"}, of).data
     assert (changed.title, changed.location) == ("Visit", "Office")

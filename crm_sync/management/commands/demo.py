@@ -83,6 +83,9 @@ class Demo:
                 "NYLAS_API_URI": self.sandbox_url,
                 "NYLAS_API_KEY": SANDBOX_KEY,
                 "NYLAS_CLIENT_ID": SANDBOX_CLIENT,
+                "GOOGLE_AUTH_URI": f"{self.sandbox_url}/google/auth",
+                "GOOGLE_TOKEN_URI": f"{self.sandbox_url}/google/token",
+                "GMAIL_API_ENDPOINT": self.sandbox_url,
             },
         )
 
@@ -162,7 +165,7 @@ class Demo:
         words += ["--messages", str(MESSAGES)]
         return self.part(
             "sandbox",
-            f"stand-in for Nylas on {self.sandbox_url}",
+            f"plays Nylas and Google on {self.sandbox_url}",
             [sys.executable, "-m", "sandbox", *words],
             lambda part: answers(f"http://127.0.0.1:{self.sandbox_port}/healthz"),
         )
