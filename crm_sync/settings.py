@@ -8,7 +8,7 @@ from pathlib import Path
 
 import environ
 from cryptography.fernet import Fernet
-from csp.constants import NONE, SELF
+from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from crm_sync import environment
@@ -183,10 +183,12 @@ CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
         "script-src": [SELF],
-        "style-src": [SELF],
+        # The nonce appears on pages with a calendar only: FullCalendar brings a style sheet in code.
+        "style-src": [SELF, NONCE],
         # Tabler draws its arrows and check marks as data: images.
         "img-src": [SELF, "data:"],
-        "font-src": [SELF],
+        # FullCalendar's few icons are a font within its style sheet.
+        "font-src": [SELF, "data:"],
         "connect-src": [SELF],
         "frame-src": [SELF],
         "form-action": [SELF],
@@ -221,6 +223,12 @@ LOGGING = {
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    # urllib3 and the SDK would log addresses with their query strings.
-    "loggers": {"urllib3": {"level": "WARNING"}, "nylas": {"level": "WARNING"}},
+    # These would log addresses with their query strings, codes and tokens.
+    "loggers": {
+        name: {"level": "WARNING"}
+        for name in (
+            *("urllib3", "nylas"),
+            *("google", "googleapiclient", "requests_oauthlib", "oauthlib"),
+        )
+    },
 }

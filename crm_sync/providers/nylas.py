@@ -46,7 +46,6 @@ from crm_sync.providers.nylas_calendar import (
     written,
 )
 from crm_sync.providers.nylas_errors import (
-    TRANSPORT_FAILURES,
     calendar_scopes_missing,
     calendars_unsupported,
     failure_of_answer,
@@ -68,6 +67,7 @@ from crm_sync.providers.nylas_wire import (
     read_webhook,
     read_webhooks,
 )
+from crm_sync.providers.transport import POOL_SIZE, TIMEOUT, TRANSPORT_FAILURES
 from crm_sync.providers.types import (
     Calendar,
     Event,
@@ -81,10 +81,6 @@ from crm_sync.providers.types import (
     Webhook,
 )
 
-#: Seconds to connect, and between two pieces of an answer.
-TIMEOUT: Final = (5.0, 30.0)
-#: Threads that may call at once without waiting for, or throwing away, a connection.
-POOL_SIZE: Final = 16
 #: Nylas's own limit for messages, folders, grants and events (contract sheet §3, §4, §5).
 LARGEST_PAGE: Final = 200
 #: How far from its time an event of ours is looked for: it may have been moved meanwhile.
@@ -111,6 +107,11 @@ WEBHOOK_TRIGGERS: Final = (
 )
 
 _PROVIDERS: Final = frozenset({"google", "microsoft", "ews", "imap", "yahoo", "icloud"})
+#: IMAP and Yahoo have no calendars (contract sheet §5).
+_CALENDAR_PROVIDERS: Final = frozenset({"google", "microsoft", "ews", "icloud", "virtual-calendar"})
+#: Providers that do not know `show_cancelled`
+#: (https://developer.nylas.com/docs/reference/api/events/get-all-events/).
+_WITHOUT_CANCELLED: Final = frozenset({"icloud", "ews"})
 _POSSIBLE_KEY: Final = re.compile(r"[!-~]+")
 
 
@@ -146,7 +147,7 @@ class NylasGateway:
         self._timeout = timeout
         self._sdk = Client(api_key, self._api_uri, timeout)
         self._sessions: dict[int, requests.Session] = {}
-        #: Grants whose provider refused to list cancelled events. Forgetting costs one request.
+        #: Grants whose provider refused to list cancelled events. Forgetting costs two requests.
         self._without_cancelled: set[str] = set()
 
     # --- mail (MailGateway) ----------------------------------------------------------------------
@@ -219,8 +220,9 @@ class NylasGateway:
                 {"limit": LARGEST_PAGE, "select": CALENDAR_FIELDS},
             )
         except (PermanentError, TransientError) as error:
-            # IMAP has no calendars (contract sheet §5); how Nylas says so is not documented.
-            if error.code != "page-token-refused" and error.status in {400, 404, 405, 501}:
+            # How Nylas says so is not documented, so what the grant is decides.
+            is_refusal = isinstance(error, PermanentError) or error.status == 501
+            if is_refusal and self.grant(grant_id).provider not in _CALENDAR_PROVIDERS:
                 raise calendars_unsupported(error.status) from None
             raise
 
@@ -253,20 +255,19 @@ class NylasGateway:
         return read_events(self._events_with_cancelled(grant_id, query), calendar_id)
 
     def _events_with_cancelled(self, grant_id: str, query: Mapping[str, str | int]) -> bytes:
-        """Cancelled events are asked for wherever they can be: not at iCloud and EWS
-        (https://developer.nylas.com/docs/reference/api/events/get-all-events/).
-        """
-        if grant_id in self._without_cancelled:
-            return self._of_calendar(grant_id, "events", query=query)
-        try:
-            all_of_them = {**query, "show_cancelled": "true"}
-            return self._of_calendar(grant_id, "events", query=all_of_them)
-        except PermanentError as error:
-            if error.status != 400 or "page_token" in query:
-                raise
-        content = self._of_calendar(grant_id, "events", query=query)
-        self._without_cancelled.add(grant_id)
-        return content
+        """Cancelled events are asked for wherever the provider knows them."""
+        if grant_id not in self._without_cancelled:
+            try:
+                with_cancelled = {**query, "show_cancelled": "true"}
+                return self._of_calendar(grant_id, "events", query=with_cancelled)
+            except PermanentError as error:
+                if error.status != 400 or "page_token" in query:
+                    raise
+                # Never for a 400 alone: deleted events would go unnoticed.
+                if self.grant(grant_id).provider not in _WITHOUT_CANCELLED:
+                    raise
+            self._without_cancelled.add(grant_id)
+        return self._of_calendar(grant_id, "events", query=query)
 
     def event(self, grant_id: str, event_id: str, *, calendar_id: str) -> Event:
         """Besides the usual: ItemGone. One that was deleted may also come as cancelled (Google)."""
@@ -277,10 +278,7 @@ class NylasGateway:
     def find_event(
         self, grant_id: str, marker: str, *, calendar_id: str, start: datetime, end: datetime
     ) -> Event | None:
-        """None only after the window was listed as well: whoever hears it makes another event.
-
-        Cancelled events do not count: they were deleted.
-        """
+        """None only after the window was listed as well: whoever hears it makes another event."""
         # No other filter may stand beside this one (contract sheet §4, “metadata_pair”).
         by_marker = {"calendar_id": calendar_id, "metadata_pair": f"{MARKER_KEY}:{marker}"}
         try:
@@ -289,7 +287,7 @@ class NylasGateway:
             if error.status not in {400, 422}:
                 raise
             found = None
-        window = {
+        window: dict[str, str | int] = {
             "calendar_id": calendar_id,
             "start": int((start - SEARCH_MARGIN).timestamp()),
             "end": int((end + SEARCH_MARGIN).timestamp()),
@@ -308,7 +306,8 @@ class NylasGateway:
             return list(events.events), events.next_page
 
         for event in _pages(page, {**query, "limit": LARGEST_PAGE, "select": EVENT_FIELDS}):
-            if event.marker == marker and event.status != "cancelled":
+            is_whole = event.status != "cancelled" and not event.master_event_id
+            if is_whole and event.marker == marker:
                 return event
         return None
 

@@ -1,7 +1,7 @@
 """Calendars and events between Nylas's JSON and our types: pure functions (contract sheet §5).
 
-Calendars are small beside mail, so there is one way of reading only, the tolerant one: plain JSON,
-every text cleaned, every field taken if it is usable. One odd event costs at most itself.
+Calendars are small beside mail, so there is one way of reading only, the tolerant one: each field
+is taken if it is usable. One odd event costs at most itself.
 """
 
 from collections.abc import Mapping
@@ -233,15 +233,16 @@ def _id_of(item: object) -> str:
 def written(draft: EventDraft) -> dict[str, Any]:
     """The body of a request that makes the event, or changes it: nobody is named in it.
 
-    A blank title would be refused, so it is left out.
+    What is None is left out, and so is a blank title, which would be refused.
     """
-    body: dict[str, Any] = {
-        "description": draft.description,
-        "location": draft.location,
-        "when": _when(draft.time),
-        "metadata": {MARKER_KEY: draft.marker},
-    }
-    if draft.title.strip():
+    body: dict[str, Any] = {"metadata": {MARKER_KEY: draft.marker}}
+    if draft.description is not None:
+        body["description"] = draft.description
+    if draft.location is not None:
+        body["location"] = draft.location
+    if draft.time is not None:
+        body["when"] = _when(draft.time)
+    if draft.title is not None and draft.title.strip():
         body["title"] = draft.title[:LONGEST_TITLE]
     return body
 

@@ -5,12 +5,9 @@ Messages are ours alone: never the provider's words, an address or a URL. The or
 hold URLs with addresses in them, so they are left behind (`from None`), for logs show causes.
 """
 
-import math
 import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import requests
@@ -19,8 +16,8 @@ from nylas.models.errors import (
     NylasOAuthError,
     NylasSdkTimeoutError,
 )
-from urllib3.exceptions import HTTPError, NameResolutionError
 
+from crm_sync.providers import transport
 from crm_sync.providers.errors import (
     ApplicationRejected,
     PermanentError,
@@ -29,8 +26,9 @@ from crm_sync.providers.errors import (
     TransientError,
     UnexpectedAnswer,
 )
+from crm_sync.providers.transport import TRANSPORT_FAILURES, Service, is_html, retry_after
 
-LONGEST_RETRY_AFTER: Final = 3600.0
+NYLAS: Final = Service("Nylas", "NYLAS_API_URI")
 
 # --- answers with an error status ----------------------------------------------------------------
 
@@ -42,9 +40,7 @@ def failure_of_status(status: int, headers: Mapping[str, str] | None = None) -> 
     """
     wait = retry_after(headers.get("Retry-After") if headers else None)
     if status == 429:
-        return TransientError(
-            "Nylas asked us to slow down.", code="rate-limited", status=status, retry_after=wait
-        )
+        return transport.slow_down(NYLAS, status, wait)
     if status in {408, 425} or status >= 500:
         return TransientError(
             f"Nylas, or the mail service behind it, is unavailable for now (status {status}).",
@@ -58,12 +54,7 @@ def failure_of_status(status: int, headers: Mapping[str, str] | None = None) -> 
             status=status,
         )
     if 300 <= status < 400:
-        # Never followed: a redirect could carry the key to another host.
-        return UnexpectedAnswer(
-            "The address of Nylas redirects elsewhere. Check NYLAS_API_URI.",
-            code="redirected",
-            status=status,
-        )
+        return transport.redirected(NYLAS, status)
     return PermanentError(f"Nylas refused this request (status {status}).", status=status)
 
 
@@ -73,28 +64,7 @@ def failure_of_answer(response: requests.Response) -> ProviderError:
     """
     failure = failure_of_status(response.status_code, response.headers)
     is_refusal = response.status_code >= 400 and not isinstance(failure, TransientError)
-    return not_json(response.status_code) if is_refusal and _is_html(response.content) else failure
-
-
-def _is_html(body: bytes) -> bool:
-    return body[:256].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
-
-
-def retry_after(value: str | None) -> float | None:
-    """Seconds from now, for both forms of the header; at most an hour, None if it says nothing."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            return None
-        seconds = max(seconds, 0.0)
-    if math.isnan(seconds) or seconds < 0:
-        return None
-    return min(seconds, LONGEST_RETRY_AFTER)
+    return not_json(response.status_code) if is_refusal and is_html(response.content) else failure
 
 
 _INSUFFICIENT_SCOPES = re.compile(rb"insufficient[_ ](?:authentication[_ ])?scope", re.IGNORECASE)
@@ -115,12 +85,7 @@ def says_quota(body: bytes) -> bool:
 
 
 def not_json(status: int | None = None) -> TransientError:
-    return TransientError(
-        "Something other than Nylas answered. "
-        "If this does not pass, check the address in NYLAS_API_URI.",
-        code="not-json",
-        status=status,
-    )
+    return transport.not_json(NYLAS, status)
 
 
 def grant_rejected(status: int) -> ReconnectRequired:
@@ -155,48 +120,12 @@ def calendars_unsupported(status: int | None) -> PermanentError:
     )
 
 
-#: All that a request without an answer can raise; requests lets some of urllib3's own through.
-TRANSPORT_FAILURES: Final = (requests.RequestException, HTTPError)
-
-
 def failure_of_transport(error: Exception) -> ProviderError:
-    if isinstance(error, requests.Timeout):
-        return timed_out()
-    if isinstance(error, requests.exceptions.SSLError):
-        return TransientError(
-            "The secure connection to Nylas could not be set up. If this does not pass, check "
-            "NYLAS_API_URI and this computer's certificates.",
-            code="tls-failed",
-        )
-    if isinstance(error, requests.ConnectionError):
-        if _is_unresolved(error):
-            return TransientError(
-                "The name of Nylas's server was not found. "
-                "Check NYLAS_API_URI and this computer's network.",
-                code="name-not-resolved",
-            )
-        return TransientError(
-            "Nylas could not be reached: the connection was refused or broke off.",
-            code="unreachable",
-        )
-    if isinstance(
-        error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError
-    ):
-        return TransientError("Nylas's answer broke off.", code="unreachable")
-    return UnexpectedAnswer(
-        "No request can be sent to the address in NYLAS_API_URI. Check how it is written.",
-        code="wrong-address",
-    )
+    return transport.failure_of_transport(error, NYLAS)
 
 
 def timed_out() -> TransientError:
-    return TransientError("Nylas did not answer in time.", code="timed-out")
-
-
-def _is_unresolved(error: requests.ConnectionError) -> bool:
-    # requests wraps urllib3's MaxRetryError, whose `reason` is the failure itself.
-    cause = error.args[0] if error.args else None
-    return isinstance(getattr(cause, "reason", cause), NameResolutionError)
+    return transport.timed_out(NYLAS)
 
 
 # --- the SDK -------------------------------------------------------------------------------------

@@ -420,6 +420,11 @@ def read_json(content: bytes) -> Any:
 
     Raises TransientError “not-json” for HTML, nothing at all and an answer that broke off.
     """
+    if not _may_hold_nul(content):
+        try:
+            return msgspec.json.decode(content)  # It refuses lone surrogates.
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
     try:
         text = content.decode("utf-8-sig", "replace")
         return _clean(json.loads(text, strict=False, parse_int=_integer))

@@ -206,7 +206,8 @@ class IntakePage(Struct, frozen=True):
 class IntakeMessage(Struct, frozen=True):
     """One message as it was received: `raw` is never re-serialised.
 
-    `received_at` is when Google accepted it, aware, UTC; `label_ids` are Google's own names.
+    `received_at` is when Google accepted it, aware, UTC; `label_ids` are Google's own names. DRAFT,
+    SPAM, TRASH or CHAT among them: not to be read, until it comes again without them.
     """
 
     id: str
@@ -231,7 +232,9 @@ class IntakeGateway(Protocol):
         ...
 
     def history_page(self, history_id: str, *, page_token: str | None = None) -> IntakePage:
-        """Messages that were added since, in order. Raises HistoryExpired."""
+        """Messages that came since, in order, among them those that somebody took out of Spam,
+        Trash or Drafts. Raises HistoryExpired.
+        """
         ...
 
     def message(self, message_id: str) -> IntakeMessage:
@@ -297,10 +300,12 @@ class EventTime(Struct, frozen=True):
 class Event(Struct, frozen=True):
     """An event as a listing gives it; an occurrence of a series names its `master_event_id`.
 
-    `time` is None where the answer had no usable one. `status` is confirmed, maybe or cancelled
-    (anything unknown counts as confirmed). `updated_at` is None where the provider does not say.
-    `marker` is what we wrote on an event of our own making, "" on all others. `description` may be
-    HTML. `recurrence` holds the rules of a series' master, which a listing may give unexpanded.
+    `time` is None where the answer had no usable one; an end before the start counts as the start.
+    `status` is confirmed, maybe or cancelled (anything unknown counts as confirmed). `updated_at`
+    is None where the provider does not say. `marker` is what we wrote on an event of our own
+    making, "" on all others; if the user makes a series of it, all its occurrences have it.
+    `description` may be HTML. `recurrence` holds the rules of a series' master, which a listing
+    may give unexpanded.
     """
 
     id: str
@@ -336,22 +341,28 @@ class EventPage(Struct, frozen=True):
 
 
 class EventDraft(Struct, frozen=True):
-    """What we write into somebody's calendar: never participants, never a notification."""
+    """What we write into somebody's calendar: never participants, never a notification.
 
-    title: str
-    description: str
-    location: str
-    time: EventTime
+    In an update None leaves that field of the event alone; a new event is given all of them.
+    """
+
+    title: str | None
+    description: str | None
+    location: str | None
+    time: EventTime | None
     marker: str
 
 
 class CalendarGateway(Protocol):
     """What the product asks of a calendar provider; fit for CalDAV as a later module.
 
-    Every method raises a ProviderError. Writes never notify anybody.
+    Every method raises a ProviderError. Writes name no participants, and ask that nobody be
+    notified.
     """
 
-    def calendars(self, grant_id: str) -> list[Calendar]: ...
+    def calendars(self, grant_id: str) -> list[Calendar]:
+        """All calendars. Raises PermanentError “calendars-unsupported” for a provider without."""
+        ...
 
     def event_page(
         self,
@@ -365,7 +376,9 @@ class CalendarGateway(Protocol):
     ) -> EventPage:
         """Events that overlap the window, series expanded, cancelled ones among them.
 
-        `updated_after` only where the provider knows it (google, microsoft, ews).
+        `updated_after` (exclusive, whole seconds) only where the provider knows it (google,
+        microsoft, ews). Deleted events are listed, as cancelled, by Google alone: elsewhere only
+        their absence from a whole listing tells of them. iCloud refuses windows over a year.
         """
         ...
 
@@ -376,15 +389,20 @@ class CalendarGateway(Protocol):
     def find_event(
         self, grant_id: str, marker: str, *, calendar_id: str, start: datetime, end: datetime
     ) -> Event | None:
-        """The event of our own making with this marker, in or near the window; None if none."""
+        """The event of our own making with this marker, in or near the window; None if none.
+
+        Neither cancelled events nor single occurrences of a series count.
+        """
         ...
 
-    def create_event(self, grant_id: str, draft: EventDraft, *, calendar_id: str) -> Event: ...
+    def create_event(self, grant_id: str, draft: EventDraft, *, calendar_id: str) -> Event:
+        """After a TransientError or UnexpectedAnswer it may exist all the same: `find_event`."""
+        ...
 
     def update_event(
         self, grant_id: str, event_id: str, draft: EventDraft, *, calendar_id: str
     ) -> Event:
-        """Raises ItemGone where the event is no longer there."""
+        """Raises ItemGone where the event is no longer there. Safe to repeat."""
         ...
 
     def delete_event(self, grant_id: str, event_id: str, *, calendar_id: str) -> None:

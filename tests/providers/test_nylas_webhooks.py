@@ -115,6 +115,16 @@ def test_all_webhooks_are_listed_whatever_else_they_listen_to(nylas, gateway):
     assert [asked.query for asked in nylas.asked] == [{}, {"page_token": "2"}]
 
 
+def test_a_webhook_from_before_the_calendars_is_not_complete(nylas, gateway):
+    former = [name for name in WEBHOOK_TRIGGERS if name.startswith(("message.", "grant."))]
+    nylas.answers({"data": [HOOK | {"trigger_types": former}]})
+    assert [webhook.is_complete for webhook in gateway.webhooks()] == [False]
+    assert set(WEBHOOK_TRIGGERS) - set(former) == {
+        *("event.created", "event.updated", "event.deleted"),
+        *("calendar.created", "calendar.updated", "calendar.deleted"),
+    }
+
+
 def test_a_list_that_goes_round_in_a_circle_is_left(nylas, gateway):
     for _ in range(2):
         nylas.answers({"data": [HOOK], "next_cursor": "2"})
