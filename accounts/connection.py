@@ -15,8 +15,12 @@ _AT_WORK = {State.INITIALIZING, State.DOWNLOADING}
 
 @dataclass(frozen=True)
 class Connection:
-    """`activity` is “Reading now”, “Queued” or empty; `next_at` None means no automatic attempt."""
+    """One side of it: email or calendar.
 
+    `activity` is “Reading now”, “Queued” or empty; `next_at` None means no automatic attempt.
+    """
+
+    kind: MailboxSync.Kind
     state: State
     cause: str
     problems: list[dict[str, Any]]
@@ -39,8 +43,17 @@ class Connection:
         return bool(self.activity) or (self.can_sync and self.state in _AT_WORK)
 
 
+def connections_of(mailbox: Mailbox, *, settings: Settings, now: datetime) -> list[Connection]:
+    """The sides that are switched on, email first; the email side alone where none is."""
+    kinds = [kind for kind in MailboxSync.Kind if mailbox.is_enabled(kind)]
+    return [
+        connection_of(mailbox, kind=kind, settings=settings, now=now)
+        for kind in kinds or [MailboxSync.Kind.EMAIL]
+    ]
+
+
 def connection_of(
-    mailbox: Mailbox, *, kind: str = MailboxSync.Kind.EMAIL, settings: Settings, now: datetime
+    mailbox: Mailbox, *, kind: MailboxSync.Kind, settings: Settings, now: datetime
 ) -> Connection:
     """The connection as the mailbox's rows tell it (with `syncs` loaded: no query)."""
     syncs = {sync.kind: sync for sync in mailbox.syncs.all()} if mailbox.pk else {}
@@ -49,6 +62,7 @@ def connection_of(
     pause = _pause(mailbox, kind, settings)
     is_automatic = state not in _AUTHORISE_AGAIN | {State.STOPPED} and not pause
     return Connection(
+        kind=kind,
         state=state,
         cause=_cause(sync, state),
         problems=list(sync.problems) if state == State.PARTIAL else [],
@@ -59,12 +73,12 @@ def connection_of(
     )
 
 
-def _pause(mailbox: Mailbox, kind: str, settings: Settings) -> str:
+def _pause(mailbox: Mailbox, kind: MailboxSync.Kind, settings: Settings) -> str:
     """Why nothing is read although nothing is wrong; "" otherwise."""
     if not mailbox.is_authorised:
         return ""
     if not mailbox.is_enabled(kind):
-        return f"{MailboxSync.Kind(kind).label} sync is switched off, so nothing is read."
+        return f"{kind.label} sync is switched off, so nothing is read."
     if not settings.processing:
         return "An admin has switched all processing off for now; nothing is lost meanwhile."
     return ""

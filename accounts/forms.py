@@ -200,7 +200,7 @@ class MailboxForm(TablerForm, forms.ModelForm):  # type: ignore[type-arg]
             "blank for the one that your provider marks as Sent.",
             "address": "The mailbox to read; it may be another address than the one in your "
             "profile.",
-            "calendar_name": "Leave blank for the one named “Calendar”, or else the first one.",
+            "calendar_name": "Leave blank for the one named “Calendar”, or else your main one.",
             "days_after": "How far ahead calendar items are synced; 0 is today. Blank: no limit.",
         }
         widgets = {

@@ -4,10 +4,10 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.conf import settings as django_settings
-from django.db import models, transaction
+from django.db import transaction
 from django.utils import timezone
 from msgspec import Struct, field
 
@@ -79,6 +79,8 @@ class MailboxGrant:
         outcomes.accept_grant(self.mailbox)
 
     def reject(self, error: ReconnectRequired) -> None:
+        if error.code == "calendar-scopes-missing":
+            return  # Mail may be read as before: this is the calendar side's alone.
         if outcomes.record_rejection(self.mailbox, error, now=timezone.now()):
             notices.tell_of_rejection(self.mailbox)
 
@@ -129,16 +131,17 @@ def _stopwatch() -> Callable[[], bool]:
     return lambda: time.monotonic() > end
 
 
-def _runs(row: Schedule) -> models.QuerySet[Run]:
-    runs: models.Manager[Run] = row.runs  # type: ignore[attr-defined]
-    return runs.all()
+def _runs(row: Schedule) -> Any:
+    """The row's runs, whatever kind of schedule it is."""
+    return row.runs  # type: ignore[attr-defined]
 
 
 def _begin(row: Schedule, started_at: datetime) -> Run:
     _runs(row).filter(outcome=Outcome.RUNNING).update(
         outcome=Outcome.ABANDONED, finished_at=started_at
     )
-    return _runs(row).create(sync=row, started_at=started_at)
+    run: Run = _runs(row).create(sync=row, started_at=started_at)
+    return run
 
 
 def _conclude(

@@ -10,6 +10,7 @@ sync_wanted = Signal()
 #: was read of the former one no longer counts.
 mailbox_replaced = Signal()
 
-#: The provider says that something happened: sent with `mailbox`, `kind` (“message”, “grant”) and
-#: `object_id`. It may be late, repeated, out of order or mislabelled: a receiver asks the provider.
+#: The provider says that something happened: sent with `mailbox`, `kind` (“message”, “event”,
+#: “event-gone”, “calendar”, “grant”) and `object_id` (“” for a grant). It may be late, repeated,
+#: out of order or mislabelled: a receiver asks the provider. Of a series it names the master.
 notification_received = Signal()

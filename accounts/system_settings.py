@@ -7,8 +7,11 @@ them at once with `current()`: one query, one consistent picture for a whole pas
 from dataclasses import dataclass, fields
 from typing import Any
 
+from django.db import transaction
+
+from accounts import audit
 from accounts.addresses import normalise_domain
-from accounts.models import SystemSetting
+from accounts.models import SystemSetting, User
 
 
 @dataclass(frozen=True)
@@ -124,11 +127,19 @@ def write(name: str, value: object) -> str:
     return str(value)
 
 
-def change(name: str, text: str) -> Settings:
-    """Store a setting written as text and return all settings. Raises BadSetting."""
+@transaction.atomic
+def change(name: str, text: str, *, by: User | None = None) -> Settings:
+    """Store a setting written as text and return all settings. Raises BadSetting.
+
+    A change is in the audit list; `by` None is the command line.
+    """
     name = known_name(name)
     value = write(name, parse(name, text))
+    former = write(name, getattr(current(), name))
     SystemSetting.objects.update_or_create(name=name, defaults={"value": value})
+    if value != former:
+        about = f"{name}: {value or 'nothing'} (before: {former or 'nothing'})"
+        audit.record(audit.Action.CHANGED_SETTING, actor=by, about=about)
     return current()
 
 

@@ -51,6 +51,11 @@ urlpatterns = [
         name="connection",
     ),
     path("users/<int:pk>/email-integration/folders/", email_integration.folders, name="folders"),
+    path(
+        "users/<int:pk>/email-integration/calendars/",
+        email_integration.calendars,
+        name="calendars",
+    ),
     path("users/<int:pk>/email-integration/sync/", email_integration.sync_now, name="sync-now"),
     path(
         "users/<int:pk>/email-integration/disconnect/",

@@ -48,7 +48,7 @@ class Verdict(StrEnum):
     BAD_SIGNATURE = "bad-signature"
 
 
-Kind = Literal["message", "message-gone", "grant", ""]
+Kind = Literal["message", "message-gone", "event", "event-gone", "calendar", "grant", ""]
 
 
 class Notification(Struct, frozen=True):
@@ -167,7 +167,7 @@ class _Data(Struct):
 
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _DATA = msgspec.json.Decoder(_Data)
-#: What may follow “message.created” and “message.updated” (contract sheet §6, “Variants”).
+#: What may follow “message.created” and others (contract sheet §6, “Variants”).
 _VARIANTS = frozenset({"truncated", "transformed", "cleaned", "metadata"})
 
 
@@ -185,24 +185,33 @@ def read_notification(body: bytes) -> Notification:
         # The cause names places and types, but might quote: only its class goes on.
         raise Malformed(type(error).__name__) from None
     object_id = about.id or ""
-    is_named = kind != "message" or _is_plain(object_id)
+    is_named = kind in {"message-gone", "grant"} or _is_plain(object_id)
     if not is_named or not _is_plain(about.grant_id):
         raise Malformed("It does not say what it is about.")
     return Notification(envelope.id, envelope.type[:60], kind, about.grant_id, object_id)
 
 
+#: Of a series only the master is named, whatever befell one of its occurrences (contract sheet §6).
+_KINDS: dict[str, Kind] = {
+    "message.created": "message",
+    "message.updated": "message",
+    "message.deleted": "message-gone",
+    "event.created": "event",
+    "event.updated": "event",
+    "event.deleted": "event-gone",
+    "calendar.created": "calendar",
+    "calendar.updated": "calendar",
+    "calendar.deleted": "calendar",
+    "grant.expired": "grant",
+    "grant.updated": "grant",
+    "grant.deleted": "grant",
+}
+
+
 def kind_of(trigger: str) -> Kind:
     room, _, rest = trigger.partition(".")
     word, *variants = rest.split(".")
-    if not _VARIANTS.issuperset(variants):
-        return ""
-    if room == "message" and word in {"created", "updated"}:
-        return "message"
-    if room == "message" and word == "deleted":
-        return "message-gone"
-    if room == "grant" and word in {"expired", "updated", "deleted"}:
-        return "grant"
-    return ""
+    return _KINDS.get(f"{room}.{word}", "") if _VARIANTS.issuperset(variants) else ""
 
 
 def _is_plain(text: str) -> bool:

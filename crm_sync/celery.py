@@ -13,6 +13,8 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "dispatch due mailboxes": {"task": "email_sync.dispatch_due", "schedule": 10.0},
+    "dispatch due calendars": {"task": "calendar_sync.dispatch_due", "schedule": 10.0},
+    "dispatch the due intake": {"task": "email_sync.dispatch_intake", "schedule": 10.0},
     "expire old ledger entries": {"task": "email_sync.expire_ledger", "schedule": 3600.0},
     "forget old notifications": {
         "task": "email_sync.forget_notifications",

@@ -183,7 +183,7 @@ CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
         "script-src": [SELF],
-        # The nonce appears on pages with a calendar only: FullCalendar brings a style sheet in code.
+        # The nonce is only on pages with a calendar: FullCalendar brings a style sheet in code.
         "style-src": [SELF, NONCE],
         # Tabler draws its arrows and check marks as data: images.
         "img-src": [SELF, "data:"],

@@ -12,5 +12,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("", include("accounts.urls")),
     path("emails/", include("email_sync.urls")),
+    path("calendar/", include("calendar_sync.urls")),
     path("integration/", include("monitor.urls")),
 ]

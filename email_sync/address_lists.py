@@ -22,7 +22,9 @@ _MAX_NAME_COMMAS = 3
 _SPECIAL = re.compile(r'[",;:<>()\[\]\\]')
 _CLOSERS = {'"': '"', "(": ")", "<": ">", "[": "]"}
 _ADDRESS = re.compile(r"(?:\"[^\"]{1,64}\"|[^\s\"<>()\[\],;:@]+)@[^\s\"'<>()\[\],;:@]+")
+_PLAUSIBLE = re.compile(r"[!-<>?A-~]{1,64}@(?:[^\W_](?:[\w-]{0,62})\.)+[^\W\d_][\w-]{1,62}")
 _MAILTO = re.compile(r"\s*mailto:\s*", re.IGNORECASE)
+_COMMENT = re.compile(r"\([^()]*\)")
 _SPACES = re.compile(r"\s+")
 _NAME_QUOTES = (("'", "'"), ('"', '"'), ("“", "”"), ("„", "”"), ("„", "“"), ("«", "»"), ("‘", "’"))
 
@@ -36,40 +38,33 @@ def parse(
 ) -> tuple[Address, ...]:
     """The addresses of a list, in order; of people who are only named, the name alone.
 
-    `decode` is applied to each name after the list was taken apart (encoded words may hide commas).
-    Comma and semicolon separate; a comma inside a name ("Doe, Ana <ana@x>") does not, quoted or not.
+    `decode` is applied to each name after the list was taken apart: encoded words may hide commas.
+    Comma and semicolon separate; a comma inside a name does not: Doe, Ana <ana@x>, quoted or not.
     """
     found: list[Address] = []
-    surname = ""
+    name_before = ""  # "Doe" of that example, until it is known to whom it belongs
     for entry in _entries(text[:_MAX_TEXT]):
         address, name = _read(entry)
         name = clean_name(decode(name))
-        if not address and entry.closed_by == "," and name and surname.count(",") < _MAX_NAME_COMMAS:
-            # "Doe, Ana <ana@x>": half a name, or somebody of whom only the name is given.
-            surname = f"{surname}, {name}" if surname else name
+        if name_before and name and (entry.has_brackets or not address):
+            name, name_before = clean_name(f"{name_before}, {name}"), ""
+        if not address and entry.closed_by == "," and name.count(",") < _MAX_NAME_COMMAS:
+            name_before = name
             continue
-        if surname and entry.has_brackets and name:
-            name, surname = f"{surname}, {name}", ""
-        elif surname and not address and name:
-            name, surname = f"{surname}, {name}", ""
-        elif surname:
-            found.append(Address(address="", name=surname))
-            surname = ""
-        if name == address:
-            name = ""
+        found += [Address(address="", name=name_before)] if name_before else []
+        name_before = ""
         if address or name:
-            found.append(Address(address=address, name=name))
+            found.append(Address(address=address, name="" if name == address else name))
         if len(found) >= limit:
             break
-    if surname:
-        found.append(Address(address="", name=surname))
+    found += [Address(address="", name=name_before)] if name_before else []
     return tuple(found[:limit])
 
 
 def clean_name(name: str) -> str:
     """A display name without the quotes around it; "" where it only says mailto."""
     name = _SPACES.sub(" ", name).strip(" ,;")
-    for opening, closing in _NAME_QUOTES:
+    for opening, closing in (*_NAME_QUOTES, *_NAME_QUOTES):  # some write "'Ana'"
         if len(name) > 1 and name.startswith(opening) and name.endswith(closing):
             name = name[1:-1].strip()
     return name
@@ -83,6 +78,11 @@ class _Entry(Struct):
     comments: list[str]
     words_before: int = 0  # that many words stand before the bracket
     closed_by: str = ""
+
+    @property
+    def has_words(self) -> bool:
+        words = "".join(self.words[:20])
+        return bool(words.strip()) and "@" not in words
 
     @property
     def has_brackets(self) -> bool:
@@ -129,12 +129,14 @@ def _entries(text: str) -> Iterator[_Entry]:
                     entry.words = after
                 entry.brackets.append(inside)
                 entry.words_before = len(entry.words)
+            elif mark == "(" and "@" not in inside and entry.has_words and not entry.brackets:
+                entry.words.append(f"({inside})")  # "Ana Holm (Brightwave) <ana@x>"
             elif mark == "(":
                 entry.comments.append(inside)
             else:
                 entry.words.append(f"[{inside}]")
         elif mark == ":":
-            if "@" not in "".join(entry.words):
+            if not entry.brackets and "@" not in "".join(entry.words[:20]):
                 entry = _new_entry()  # the name of a group, or mailto
         elif mark == "\\":
             entry.words.append(text[position : position + 1])
@@ -174,8 +176,14 @@ def _name_beside(words: str, address: str) -> str:
 
 def _bare(bracket: str) -> str:
     """The address in angle brackets without mailto:, its query, a route or blanks."""
-    text = _MAILTO.sub("", bracket[:_MAX_ENTRY], count=1).partition("?")[0]
+    text = _COMMENT.sub("", _MAILTO.sub("", bracket[:_MAX_ENTRY], count=1)).partition("?")[0]
+    text = _SPACES.sub("", text)  # a folded one
     if text.startswith("@"):
         text = text.partition(":")[2]
     match = _ADDRESS.search(text)
-    return match.group() if match else "".join(text.split())
+    return match.group() if match else text
+
+
+def is_plausible(address: str) -> bool:
+    """Whether mail could be sent there: a domain with a dot, and nothing that damage leaves."""
+    return _PLAUSIBLE.fullmatch(address) is not None

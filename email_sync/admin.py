@@ -17,8 +17,12 @@ from email_sync.models import (
     Exclusion,
     FolderCoverage,
     FolderCursor,
+    IntakeConnection,
+    IntakeReview,
+    IntakeRun,
     LedgerAddress,
     LedgerEntry,
+    TrustedSender,
 )
 
 
@@ -170,3 +174,38 @@ class LedgerAddressAdmin(ReadOnlyMixin, admin.ModelAdmin):  # type: ignore[type-
     list_select_related = ("entry",)
     search_fields = ("=address", "=domain")
     show_full_result_count = False
+
+
+@admin.register(IntakeConnection)
+class IntakeConnectionAdmin(ReadOnlyMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("name", "address", "is_selected", "authorised_at", "last_success_at", "failure")
+    list_filter = ("is_selected",)
+    search_fields = ("name", "description", "address")
+    # The secrets are shown nowhere.
+    exclude = ("client_secret", "refresh_token")
+
+
+@admin.register(IntakeRun)
+class IntakeRunAdmin(ReadOnlyMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = (
+        "started_at", "sync", "outcome", "passes", "seen", "matched", "unmatched", "failed",
+    )  # fmt: skip
+    list_filter = ("outcome",)
+    list_select_related = ("sync",)
+    search_fields = ("sync__name", "failure_code", "failure_text")
+
+
+@admin.register(IntakeReview)
+class IntakeReviewAdmin(ReadOnlyMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("created_at", "kind", "decision", "decided_at", "decided_by")
+    list_filter = ("kind", "decision")
+    list_select_related = ("decided_by",)
+    search_fields = ("entry__from_address", "entry__subject", "entry__message_id")
+
+
+@admin.register(TrustedSender)
+class TrustedSenderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("address", "user", "trusted_by", "trusted_at")
+    list_select_related = ("user", "trusted_by")
+    search_fields = ("address", "user__username")
+    raw_id_fields = ("user", "trusted_by")

@@ -6,8 +6,11 @@ class EmailSyncConfig(AppConfig):
     verbose_name = "Email sync"
 
     def ready(self) -> None:
+        from accounts.calendar_entries import Kind
+        from accounts.calendar_entries import register as register_entries
         from accounts.sections import Section, register, register_profile_panel
         from accounts.signals import mailbox_replaced, notification_received, sync_wanted
+        from email_sync.calendar_entries import conversations
         from email_sync.queries import is_section_shown
         from email_sync.receivers import (
             follow_notification,
@@ -28,3 +31,4 @@ class EmailSyncConfig(AppConfig):
             )
         )
         register_profile_panel("email_sync:progress")
+        register_entries(conversations, kinds=[Kind.EMAIL])

@@ -8,8 +8,8 @@ import charset_normalizer
 
 #: charset-normalizer is slow; a sample says as much as the whole.
 _SAMPLE = 8_000
-#: Its guess among single-byte charsets is worth little on a few letters.
-_ENOUGH_TO_GUESS = 40
+#: Text of which less is beyond ASCII is of a Latin alphabet, and between those it guesses badly.
+_FOREIGN_ALPHABET = 0.25
 
 #: What senders write and what they mean: the larger set that contains the declared one.
 _MEANT = {
@@ -26,8 +26,8 @@ _MEANT = {
 #: Codecs of Python's own that are no charset of any mail; some take quadratic time.
 _NO_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
 _SINGLE_BYTE = ("cp125", "cp4", "cp8", "iso8859", "koi8", "mac", "tis")
-#: A declared charset is believed as long as no more than this share of it is broken.
-_BEARABLE_DAMAGE = 0.02
+#: A declared charset is believed as long as no more than this share of its letters is broken.
+_BEARABLE_DAMAGE = 0.2
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -53,7 +53,8 @@ def _decode(data: bytes, declared: str) -> str:
             return text
     if declared:
         text = data.decode(declared, "replace")
-        if text.count("\N{REPLACEMENT CHARACTER}") <= len(text) * _BEARABLE_DAMAGE + 1:
+        foreign = sum(not c.isascii() for c in text)
+        if text.count("\N{REPLACEMENT CHARACTER}") <= foreign * _BEARABLE_DAMAGE:
             return text
     return data.decode(_guess(data) or "cp1252", "replace")
 
@@ -67,7 +68,7 @@ def _strictly(data: bytes, codec: str) -> str | None:
 
 def _guess(data: bytes) -> str:
     sample = data[:_SAMPLE]
-    if len(sample) < _ENOUGH_TO_GUESS:
+    if sum(byte > 127 for byte in sample) < len(sample) * _FOREIGN_ALPHABET:
         return ""
     best = charset_normalizer.from_bytes(sample).best()
     return best.encoding if best else ""

@@ -41,6 +41,7 @@ from crm_sync.providers.types import Folder, MailGateway, MessageHeaders, Messag
 from email_sync import rules, store
 from email_sync.message_keys import message_key
 from email_sync.models import CoverageCheck, FolderCoverage, FolderCursor
+from email_sync.processed import key_of
 from email_sync.reading import Pass
 from email_sync.sync import OVERLAP, sync_mailbox
 
@@ -385,7 +386,8 @@ def _listed(check: Check, page: MessagePage) -> Iterator[_Listed]:
 
 
 def _key_of(message: MessageHeaders, mailbox: Mailbox) -> str:
-    return store.key_of(message, addresses=rules.addresses_of(message), mailbox=mailbox)
+    addresses = rules.addresses_of(message)
+    return key_of(message, addresses=addresses, mailbox_address=mailbox.authorised_address)
 
 
 def _known(mailbox: Mailbox, listed: Sequence[_Listed]) -> dict[str, store.KnownEntry]:

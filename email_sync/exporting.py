@@ -23,7 +23,7 @@ def history_rows(entries: LedgerQuerySet) -> Iterator[dict[str, Any]]:
     """One row for each ledger entry, oldest first; lists are lists, times ISO 8601 in UTC."""
     for entry in entries.select_related("user").order_by("processed_at", "pk").iterator(_BATCH):
         yield {
-            "user": entry.user.username,
+            "user": entry.user.username if entry.user else "",
             "processed_at": utc(entry.processed_at),
             "sent_at": utc(entry.sent_at),
             "direction": entry.direction,
@@ -43,7 +43,13 @@ def history_rows(entries: LedgerQuerySet) -> Iterator[dict[str, Any]]:
 
 def email_rows(emails: EmailQuerySet) -> Iterator[dict[str, Any]]:
     """One row for each stored email, hidden ones too, oldest first."""
-    related = ("participants", "links__contact__customer", "links__contact__addresses", "ledger")
+    related = (
+        "participants",
+        "links__contact__customer",
+        "links__contact__addresses",
+        "ledger",
+        "further_ledger",
+    )
     rows = emails.select_related("user").prefetch_related(*related).order_by("sent_at", "pk")
     for email in rows.iterator(_BATCH):
         yield _email_row(email)
@@ -59,7 +65,9 @@ def _email_row(email: Email) -> dict[str, Any]:
         "user": email.user.username,
         "message_id": email.message_id,
         "direction": email.direction,
-        "sources": sorted({entry.source for entry in email.ledger.all()}),
+        "sources": sorted(
+            {entry.source for entry in (*email.ledger.all(), *email.further_ledger.all())}
+        ),
         "subject": email.subject,
         "sent_at": utc(email.sent_at),
         "from": (people["from"] or [""])[0],

@@ -71,7 +71,7 @@ def read_message(
     with transaction.atomic():
         leases.lock(sync)
         if _is_still_read(sync) and not is_known(sync.pk, provider_id):
-            store.store(mailbox, fetched, now=now)
+            store.store(fetched, now=now)
     if error is not None:
         raise error
 

@@ -32,6 +32,11 @@ def message_key(
     return _digest(("provider-id", mailbox_address, provider_id))
 
 
+def inline_key(forward_key: str, number: int) -> str:
+    """The key of a message that was cut out of a forward's text, without its own Message-ID."""
+    return _digest(("inline", forward_key, str(number)))
+
+
 def thread_key(
     message_id: str, *, in_reply_to: str, references: Iterable[str], own_key: str
 ) -> str:

@@ -13,6 +13,7 @@ from email_sync.models import (
     EmailContact,
     EmailParticipant,
     FolderCursor,
+    IntakeConnection,
     LedgerEntry,
     Source,
 )
@@ -154,7 +155,7 @@ def reply_addresses(email: Email) -> str:
 
 def sources_of(email: Email) -> list[str]:
     """How the message came in, each way once, as words."""
-    entries = LedgerEntry.objects.filter(email=email).order_by()
+    entries = LedgerEntry.objects.of_email(email).order_by()
     found = set(entries.values_list("source", flat=True))
     return [source.label for source in Source if source in found]
 
@@ -181,8 +182,15 @@ def unhide(email: Email, *, viewer: User) -> int:
 
 
 def is_section_shown(user: User) -> bool:
-    """Whether pages offer this user the emails: those whose email sync is on, managers, admins."""
-    return user.is_manager or Mailbox.objects.filter(user_id=user.pk, email_enabled=True).exists()
+    """Whether pages offer this user the emails: managers, admins, and those whose mail is logged.
+
+    By their own mailbox, or by BCC and forwarding, which need none.
+    """
+    return (
+        user.is_manager
+        or Mailbox.objects.filter(user_id=user.pk, email_enabled=True).exists()
+        or IntakeConnection.objects.selected().exists()
+    )
 
 
 def progress_of(mailbox: Mailbox, *, now: datetime) -> Progress | None:

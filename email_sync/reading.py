@@ -4,7 +4,7 @@ Pages of a pass, single messages that a webhook named, and messages looked at ag
 here, so that a message is decided and stored in one way whichever way it was found.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from django.db import transaction
@@ -26,9 +26,11 @@ from crm_sync.providers.types import (
     MessagePage,
     UnreadableMessage,
 )
-from email_sync import rules, store
-from email_sync.models import FolderCursor
-from email_sync.store import MAX_ATTEMPTS, Processed
+from email_sync import lookups, rules, store
+from email_sync.models import FolderCursor, Source
+from email_sync.processed import Origin, Processed, content_of, key_of
+from email_sync.store import MAX_ATTEMPTS
+from email_sync.store_emails import stored_keys
 
 #: Texts fetched at once; Microsoft allows four requests at a time for a mailbox.
 PARALLEL_BODIES = 4
@@ -56,7 +58,9 @@ class Pass:
         self.report = report
         self.settings = settings
         self.own = self.mailbox.own_addresses
-        self.exclusions = store.exclusions_of(self.mailbox.user_id, settings)
+        user_id = self.mailbox.user_id
+        self.origin = Origin(user_id, Source.NYLAS.value, mailbox_id=self.mailbox.pk)
+        self.exclusions = lookups.exclusions_of([user_id], settings)[user_id]
         self.roles: dict[str, str] = {}
         self.names: dict[str, str] = {}
 
@@ -78,7 +82,7 @@ def decide_page(run: Pass, page: MessagePage) -> list[Processed]:
 def decide_all(run: Pass, items: Sequence[Processed]) -> list[Processed]:
     """The items with their decisions: one query for all their addresses."""
     addresses = (a for item in items for group in item.addresses.values() for a in group)
-    known = store.contacts_by_address(
+    known = lookups.contacts_by_address(
         run.mailbox.user_id, (address for address in addresses if address not in run.own)
     )
     return [
@@ -105,12 +109,17 @@ _UNDECIDED = rules.Decision(
 def undecided(run: Pass, headers: MessageHeaders) -> Processed:
     addresses = rules.addresses_of(headers)
     return Processed(
+        origin=run.origin,
         headers=headers,
         addresses=addresses,
-        key=store.key_of(headers, addresses=addresses, mailbox=run.mailbox),
+        key=_key(run, headers, addresses),
         decision=_UNDECIDED,
         folder=next((run.names[f] for f in headers.folder_ids if f in run.names), ""),
     )
+
+
+def _key(run: Pass, headers: MessageHeaders, addresses: Mapping[str, Sequence[str]]) -> str:
+    return key_of(headers, addresses=addresses, mailbox_address=run.mailbox.authorised_address)
 
 
 def _unreadable(run: Pass, message: UnreadableMessage) -> Processed:
@@ -131,7 +140,7 @@ def fetch_and_store(
     fetched, error = fetch_contents(run, batch)
     with transaction.atomic():
         leases.confirm(run.sync, run.holder)
-        outcomes = store.store(run.mailbox, fetched, now=run.started_at)
+        outcomes = store.store(fetched, now=run.started_at)
         if error is None:
             then()
     run.result.count(outcomes)
@@ -146,7 +155,7 @@ def fetch_contents(
     matched = [item for item in batch if item.decision.matches and not item.failure]
     if not matched:
         return list(batch), None
-    stored = store.stored_emails(run.mailbox.user_id, (item.key for item in matched))
+    stored = stored_keys(run.mailbox.user_id, (item.key for item in matched))
     missing = [item for item in matched if item.key not in stored]
     fetched: dict[str, Processed | ProviderError] = {}
     with ThreadPoolExecutor(max_workers=PARALLEL_BODIES) as pool:
@@ -169,7 +178,7 @@ def _fetch_content(run: Pass, item: Processed) -> Processed | ProviderError:
         return replace(item, failure=str(error), attempts=item.attempts + 1)
     except ProviderError as error:
         return error
-    content = store.content_of(message)
+    content = content_of(message)
     if not item.headers.has_headers and message.headers.has_headers:
         # The list told nothing of the Message-ID: it came with the text.
         headers = replace(
@@ -179,6 +188,6 @@ def _fetch_content(run: Pass, item: Processed) -> Processed | ProviderError:
             in_reply_to=message.headers.in_reply_to,
             references=message.headers.references,
         )
-        key = store.key_of(headers, addresses=item.addresses, mailbox=run.mailbox)
+        key = _key(run, headers, item.addresses)
         return replace(item, headers=headers, key=key, content=content)
     return replace(item, content=content)

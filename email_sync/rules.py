@@ -51,6 +51,13 @@ class Exclusions(Struct, frozen=True):
     company_domains: frozenset[str] = frozenset()
 
 
+class Comparison(Struct, frozen=True):
+    """Whose addresses are looked for among the user's contacts, and which way the message went."""
+
+    direction: Direction
+    roles: tuple[Role, ...]
+
+
 class Decision(Struct, frozen=True):
     """What becomes of a message.
 
@@ -91,6 +98,13 @@ def direction_of(senders: Iterable[str], *, own: frozenset[str]) -> Direction:
     return "sent" if own.intersection(senders) else "received"
 
 
+def as_synced(addresses: Mapping[str, Sequence[str]], *, own: frozenset[str]) -> Comparison:
+    """Mail of the user's own mailbox: From, To and Cc, and Bcc too on what the user sent."""
+    direction = direction_of(addresses["from"], own=own)
+    is_sent = direction == "sent"
+    return Comparison(direction, ("from", "to", "cc", "bcc") if is_sent else ("from", "to", "cc"))
+
+
 def decide(
     addresses: Mapping[str, Sequence[str]],
     *,
@@ -99,21 +113,25 @@ def decide(
     known: Mapping[str, Sequence[KnownContact]],
     sync_from: datetime | None,
     exclusions: Exclusions,
+    compared: Comparison | None = None,
+    inside: frozenset[str] = frozenset(),
 ) -> Decision:
     """Whether a message is stored, for which contacts, and why (or why not).
 
-    From, To and Cc are compared with the user's own contacts, Bcc too on what the user sent. The
-    user's own addresses never match. `addresses` are normalised, by role; `known` holds every
-    contact that has one of them, flagged by this user or not. An exclusion outranks a match.
+    The addresses of `compared` (`as_synced` where it is left out) are compared with the user's own
+    contacts. The user's own addresses never match, nor do those `inside`. `addresses` are
+    normalised, by role; `known` holds every contact that has one of them, flagged by this user or
+    not. An exclusion concerns every address and outranks a match.
     """
-    direction = direction_of(addresses["from"], own=own)
-    seen = list(_compared(addresses, direction=direction, own=own))
+    compared = compared or as_synced(addresses, own=own)
+    seen = list(_others(addresses, direction=compared.direction, own=own))
+    tried = [a for role, a in seen if role in compared.roles and a not in inside]
     matches: dict[int, Match] = {}
-    for _, address in seen:
+    for address in tried:
         for contact in known.get(address, ()):
             if contact.is_mine:
                 matches.setdefault(contact.id, Match(address=address, contact=contact))
-    excluded = _excluded([address for _, address in seen], addresses, own, exclusions)
+    excluded = _excluded([address for _, address in seen], addresses, own | inside, exclusions)
     outcome: Literal["matched", "unmatched", "excluded"] = "unmatched"
     if received_at and sync_from and received_at < sync_from:
         reason, matches = "before-sync-start", {}
@@ -121,40 +139,73 @@ def decide(
         outcome, reason, matches = "excluded", excluded, {}
     elif matches:
         outcome = reason = "matched"
-    elif any(known.get(address) for _, address in seen):
+    elif any(known.get(address) for address in tried):
         reason = "not-my-contact"
     else:
         reason = "unknown-address"
     return Decision(
         outcome=outcome,
         reason=reason,
-        direction=direction,
+        direction=compared.direction,
         matches=tuple(matches.values()),
-        trace=_trace(reason, addresses, own=own, known=known),
+        trace=_trace(reason, addresses, own=own, inside=inside, known=known, roles=compared.roles),
         others=tuple(dict.fromkeys(address for _, address in seen))[:SEARCHED_ADDRESSES],
+    )
+
+
+def refuse(
+    reason: str, addresses: Mapping[str, Sequence[str]], *, direction: Direction
+) -> Decision:
+    """A message whose contacts were not looked for, since an earlier rule ended it."""
+    seen = (address for role in ("from", "to", "cc") for address in addresses[role])
+    return Decision(
+        outcome="unmatched",
+        reason=reason,
+        direction=direction,
+        matches=(),
+        trace=_trace(reason, addresses, own=frozenset(), inside=frozenset(), known={}, roles=()),
+        others=tuple(dict.fromkeys(seen))[:SEARCHED_ADDRESSES],
+    )
+
+
+def combine(decisions: Sequence[Decision]) -> Decision:
+    """What becomes of a forward that holds several messages: the best of them, and all matches."""
+    order = ("matched", "not-my-contact", "unknown-address")
+    best = min(decisions, key=lambda d: order.index(d.reason) if d.reason in order else len(order))
+    matches = {match.contact.id: match for d in decisions for match in d.matches}
+    seen = [address for d in decisions for address in d.trace["addresses"]]
+    cut = sum(d.trace["left_out"] for d in decisions) + max(0, len(seen) - TRACE_ADDRESSES)
+    others = dict.fromkeys(address for d in decisions for address in d.others)
+    return Decision(
+        outcome=best.outcome,
+        reason=best.reason,
+        direction=best.direction,
+        matches=tuple(matches.values()),
+        trace={"rule": best.reason, "addresses": seen[:TRACE_ADDRESSES], "left_out": cut},
+        others=tuple(others)[:SEARCHED_ADDRESSES],
     )
 
 
 def _excluded(
     others: Sequence[str],
     addresses: Mapping[str, Sequence[str]],
-    own: frozenset[str],
+    inside: frozenset[str],
     exclusions: Exclusions,
 ) -> str:
-    """The reason for which a message is never logged; "" for none. `others` are not the user's."""
+    """The reason for which a message is never logged; "" for none. `others` are not `inside`."""
     if exclusions.addresses.intersection(others):
         return "excluded-address"
     if any(domain_of(address) in exclusions.domains for address in others):
         return "excluded-domain"
     parties = {address for group in addresses.values() for address in group}
     if exclusions.company_domains and parties:
-        outside = (a for a in parties - own if domain_of(a) not in exclusions.company_domains)
+        outside = (a for a in parties - inside if domain_of(a) not in exclusions.company_domains)
         if not any(outside):
             return "internal-only"
     return ""
 
 
-def _compared(
+def _others(
     addresses: Mapping[str, Sequence[str]], *, direction: Direction, own: frozenset[str]
 ) -> Iterator[tuple[str, str]]:
     roles = ("from", "to", "cc", "bcc") if direction == "sent" else ("from", "to", "cc")
@@ -169,14 +220,21 @@ def _trace(
     addresses: Mapping[str, Sequence[str]],
     *,
     own: frozenset[str],
+    inside: frozenset[str],
     known: Mapping[str, Sequence[KnownContact]],
+    roles: Sequence[str],
 ) -> dict[str, Any]:
-    """Who each address is; those that are somebody come first, so that a cut loses strangers."""
-    seen = [
+    """Who each address is; those that are somebody come first, so that a cut loses strangers.
+
+    `is_inside` and `is_tried` are named only where they are not the usual False and True.
+    """
+    seen: list[dict[str, Any]] = [
         {
             "address": address,
             "role": role,
             "is_own": address in own,
+            **({"is_inside": True} if address in inside - own else {}),
+            **({} if role in roles or role == "bcc" else {"is_tried": False}),
             "contacts": [_contact_in_trace(contact) for contact in known.get(address, ())],
         }
         for role in ("from", "to", "cc", "bcc")

@@ -11,8 +11,10 @@ from crm_sync.providers.errors import ItemGone, PermanentError, UnexpectedAnswer
 from crm_sync.providers.types import Address, MessageHeaders
 from email_sync import store
 from email_sync.models import LedgerAddress, LedgerEntry, Source
+from email_sync.processed import content_of
 from email_sync.reading import Pass, decide_all, undecided
 from email_sync.store import MAX_ATTEMPTS
+from email_sync.store_emails import store_emails
 
 #: Failed texts that one pass asks for again.
 RETRIES = 40
@@ -78,12 +80,11 @@ def _read_again(run: Pass, entry: LedgerEntry) -> None:
     else:
         [item] = decide_all(run, [undecided(run, message.headers)])
         if item.decision.matches:
-            item = replace(item, content=store.content_of(message))
+            item = replace(item, content=content_of(message))
         with transaction.atomic():
             leases.confirm(run.sync, run.holder)
-            matched = [item] if item.decision.matches else []
-            email = store.store_emails(run.mailbox, matched, now=run.started_at).get(item.key)
-            outcomes = store.resolve(entry, item, email, now=run.started_at)
+            stored = store_emails([item], now=run.started_at)
+            outcomes = store.resolve(entry, item, stored, now=run.started_at)
         run.result.count(outcomes)
         return
     with transaction.atomic():

@@ -31,9 +31,9 @@ from crm_sync.providers.errors import (
 )
 from crm_sync.providers.types import Folder, MailGateway, MessagePage
 from email_sync.models import FolderCursor
+from email_sync.processed import Processed
 from email_sync.reading import Pass, decide_page, fetch_and_store
 from email_sync.second_look import look_back, retry_failed
-from email_sync.store import Processed
 
 OVERLAP = timedelta(hours=24)
 #: Messages whose text is held in memory and stored in one transaction.

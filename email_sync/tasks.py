@@ -24,7 +24,9 @@ from accounts.rules import backoff
 from crm_sync.providers.errors import ProviderError, ReconnectRequired, TransientError
 from email_sync import hints
 from email_sync.coverage import check_mailbox
-from email_sync.models import CoverageCheck, LedgerEntry
+from email_sync.gateway import gmail
+from email_sync.intake import is_wanted, sync_intake
+from email_sync.models import CoverageCheck, IntakeConnection, LedgerEntry
 from email_sync.sync import sync_mailbox
 
 logger = logging.getLogger(__name__)
@@ -73,6 +75,35 @@ def dispatch_due() -> int:
 def queue_passes(sync_ids: list[int]) -> None:
     """Wake workers for the email side of these mailboxes."""
     queue(sync_mailbox_email, MailboxSync, sync_ids)
+
+
+@shared_task(name="email_sync.sync_intake")
+def read_intake(connection_id: int) -> None:
+    """One pass over the monitored mailbox, if it is still due; a repeat does nothing."""
+    settings = system_settings.current()
+    connection = IntakeConnection.objects.due(timezone.now()).filter(pk=connection_id).first()
+    if connection is None or not is_wanted(settings):
+        IntakeConnection.objects.filter(pk=connection_id).update(queued_at=None)
+        return
+    report = sync_intake(connection, gateway=gmail(connection), settings=settings)
+    if not report.result.is_finished:
+        queue_intake([connection_id])
+
+
+@shared_task(name="email_sync.dispatch_intake")
+def dispatch_intake() -> int:
+    """Queue a pass over the monitored mailbox if it is due; how many."""
+    if not is_wanted(system_settings.current()):
+        return 0
+    now = timezone.now()
+    ready = take_due(IntakeConnection.objects.due(now), now=now)
+    queue_intake(ready)
+    return len(ready)
+
+
+def queue_intake(connection_ids: list[int]) -> None:
+    """Wake a worker for the monitored mailbox, once the rows say so."""
+    transaction.on_commit(lambda: queue(read_intake, IntakeConnection, connection_ids))
 
 
 @shared_task(name="email_sync.expire_ledger")

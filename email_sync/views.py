@@ -11,7 +11,9 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
+from accounts import audit
 from accounts.access import get_contact, get_customer, get_readable_user, viewer
+from accounts.audit import Action
 from accounts.models import Contact, Customer, Mailbox
 from crm_sync.browser import go_to, is_piece
 from email_sync import queries
@@ -68,6 +70,7 @@ def _email_list(
 def email_detail(request: HttpRequest, pk: int) -> HttpResponse:
     user = viewer(request)
     email = get_object_or_404(queries.with_details(Email.objects.readable_by(user)), pk=pk)
+    audit.record(Action.OPENED_EMAIL, actor=user, owner=email.user, about=f"email {email.pk}")
     context = {
         "email": email,
         "participants": queries.participants_by_role(email),

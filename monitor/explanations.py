@@ -23,6 +23,16 @@ RULES = {
     "internal-only": "Mail in which everybody is inside the company is left out.",
     "deleted-in-crm": "A message deleted in the CRM stays deleted.",
     "processing-error": "The message could not be read, so nothing of it was kept.",
+    "automated-mail": "Mail that a machine sent is never logged, and never answered.",
+    "calendar-invite": "Invitations are the calendar's matter, not that of BCC and forwarding.",
+    "loop": "Mail of the intake mailbox and of the CRM itself is never logged.",
+    "sender-not-registered": "Only mail from a user's own address is logged.",
+    "sender-not-authenticated": "Only mail that is proved to be from the user is logged.",
+    "forward-unparsed": "Of a forward, the message inside it is logged.",
+    "forward-unsure": "A forward is logged only where its original sender is certain.",
+    "several-originals": "A forward of a stored email is linked to that one email.",
+    "automatic-forward": "What a mail account forwards by itself is not proof of the user.",
+    "source-off": "Only ways of logging that are switched on are read.",
 }
 #: Reasons that need no names.
 _SENTENCES = {
@@ -30,6 +40,36 @@ _SENTENCES = {
     "excluded-domain": "A domain on it is never logged, so not even its subject is kept.",
     "internal-only": "Everybody on it is inside the company, so not even its subject is kept.",
     "deleted-in-crm": "It was deleted in the CRM, so it is not brought back.",
+    "calendar-invite": (
+        "It is a calendar invitation. Accepted ones come in with the calendar sync of the user."
+    ),
+    "forward-unparsed": (
+        "No forwarded message was found in it. Forward it again as an attachment, "
+        "or name its sender in the review list."
+    ),
+    "forward-unsure": (
+        "Who wrote the forwarded message is not certain. Name its sender in the review list."
+    ),
+    "several-originals": (
+        "Several stored emails could be the one that was forwarded. Choose one in the review list."
+    ),
+    "source-off": (
+        "This way of logging was switched off when it came in. "
+        "An admin can switch it on for what comes later."
+    ),
+}
+#: The rule whose finding begins the sentence, and what can be done about it.
+_FINDINGS = {
+    "automated-mail": ("system-mail", "Nothing needs to be done."),
+    "loop": ("loop", "Check that no rule sends the intake mailbox its own mail."),
+    "sender-not-registered": (
+        "sender",
+        "If it is a user's, add it to their aliases and try again from the review list.",
+    ),
+    "automatic-forward": (
+        "automatic-forwarding",
+        "Forward single messages by hand, or let an admin allow automatic forwarding.",
+    ),
 }
 _SAME_RULE = {"my-contact": "matched", "processing-failed": "processing-error"}
 
@@ -63,6 +103,21 @@ class SeenAddress:
     role: str
     is_own: bool
     people: tuple[Person, ...]
+    is_inside: bool = False
+    is_tried: bool = True
+
+    @property
+    def is_strange(self) -> bool:
+        """Whether it could have been a contact's."""
+        return self.is_tried and not self.is_own and not self.is_inside
+
+
+@dataclass(frozen=True)
+class Step:
+    """One rule of the intake and what it found, in words."""
+
+    rule: str
+    words: str
 
 
 @dataclass(frozen=True)
@@ -71,6 +126,9 @@ class Trace:
     addresses: tuple[SeenAddress, ...]
     left_out: int
     cause: str
+    steps: tuple[Step, ...] = ()
+    claimed: str = ""
+    decided: str = ""
 
     @property
     def mine(self) -> tuple[Person, ...]:
@@ -85,7 +143,7 @@ class Trace:
         return RULES.get(self.rule, self.rule.replace("-", " ").capitalize())
 
     def _people(self, *, is_mine: bool) -> tuple[Person, ...]:
-        found = (p for seen in self.addresses if not seen.is_own for p in seen.people)
+        found = (p for seen in self.addresses if seen.is_strange for p in seen.people)
         return tuple(dict.fromkeys(p for p in found if p.is_mine == is_mine))
 
 
@@ -94,11 +152,20 @@ def read_trace(trace: object, *, reason: str) -> Trace:
     stored: Mapping[str, Any] = trace if isinstance(trace, Mapping) else {}
     rule = str(stored.get("rule") or reason)
     left_out = stored.get("left_out")
+    intake = stored.get("intake")
+    intake = intake if isinstance(intake, Mapping) else {}
+    claimed = intake.get("claimed")
     return Trace(
         rule=_SAME_RULE.get(rule, rule),
         addresses=tuple(_seen(entry) for entry in _mappings(stored.get("addresses"))),
         left_out=left_out if isinstance(left_out, int) else 0,
         cause=str(stored.get("cause") or ""),
+        steps=tuple(
+            Step(str(step.get("rule", "")), str(step.get("words", "")))
+            for step in _mappings(intake.get("steps"))
+        ),
+        claimed=str(claimed.get("name", "")) if isinstance(claimed, Mapping) else "",
+        decided=str(stored.get("decided") or ""),
     )
 
 
@@ -109,6 +176,8 @@ def _seen(entry: Mapping[str, Any]) -> SeenAddress:
         role=_ROLES.get(role, role),
         is_own=bool(entry.get("is_own")),
         people=tuple(_person(contact) for contact in _mappings(entry.get("contacts"))),
+        is_inside=bool(entry.get("is_inside")),
+        is_tried=entry.get("is_tried") is not False,
     )
 
 
@@ -146,6 +215,12 @@ def explain(trace: Trace, *, reason: str, owner: Owner, starts: str, is_expired:
         return f"It is dated before the start of {owner.possessive} sync{start}."
     if reason in _SENTENCES:
         return _SENTENCES[reason]
+    if reason == "sender-not-authenticated":
+        return _unproved(trace)
+    if reason in _FINDINGS:
+        rule, remedy = _FINDINGS[reason]
+        found = next((step.words for step in trace.steps if step.rule == rule), RULES[reason])
+        return f"{found} {remedy}"
     if reason == "processing-error":
         return trace.cause or "It could not be read; the provider gave no cause."
     return trace.cause or trace.rule_in_words
@@ -174,8 +249,17 @@ def _not_mine(people: Sequence[Person], owner: Owner) -> str:
     )
 
 
+def _unproved(trace: Trace) -> str:
+    return (
+        f"It says that it is from {trace.claimed or 'a user'}, but Gmail could not prove it. "
+        "An admin can approve it in the review list, or trust the address from now on."
+    )
+
+
 def _unknown(trace: Trace, owner: Owner) -> str:
-    strangers = list(dict.fromkeys(s.address for s in trace.addresses if not s.is_own))
+    strangers = list(dict.fromkeys(s.address for s in trace.addresses if s.is_strange))
+    if not strangers and any(s.is_inside for s in trace.addresses):
+        return f"Only {owner.possessive} own addresses and colleagues are on it."
     if not strangers and trace.addresses:
         return f"Only {owner.possessive} own addresses are on it."
     if not strangers:

@@ -132,6 +132,27 @@ class SettingsForm(forms.Form):
             attrs={"class": "form-control", "placeholder": "example.com; example.org"}
         ),
     )
+    appointments = forms.ChoiceField(
+        label="Appointments are imported",
+        choices=[
+            ("my-contacts", "with one of the rep's My Contacts"),
+            ("any-contact", "with any contact of a customer"),
+        ],
+        help_text="Which appointments in reps' own calendars are shown on customers' calendars.",
+        error_messages=dict.fromkeys(("required", "invalid_choice"), "Choose one of the two."),
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+    deletion_limit = _number("deletion_limit", "Deletions in one pass")
+    deletion_share = _number("deletion_share", "Share of a calendar in percent")
+
+    #: The fields of the card “Calendars”; the others are in the card “Reading”.
+    CALENDARS = ("appointments", "deletion_limit", "deletion_share")
+
+    def cards(self) -> list[tuple[str, list[forms.BoundField]]]:
+        """The fields by card, but for the switch at the top of the first."""
+        others = [field for field in self if field.name != "processing"]
+        reading = [field for field in others if field.name not in self.CALENDARS]
+        return [("Reading", reading), ("Calendars", [self[name] for name in self.CALENDARS])]
 
     @classmethod
     def initial_of(cls, settings: Settings) -> dict[str, object]:

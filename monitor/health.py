@@ -13,7 +13,9 @@ from kombu.exceptions import OperationalError
 from accounts.gateway import nylas
 from accounts.models import Mailbox
 from crm_sync.fields import DecryptionError
-from crm_sync.providers.errors import ProviderError
+from crm_sync.providers.errors import ApplicationRejected, ProviderError, ReconnectRequired
+from email_sync.gateway import gmail
+from email_sync.models import IntakeConnection
 
 _DATABASE_FIRST = "Mend the database first."
 
@@ -38,6 +40,7 @@ def findings() -> Iterator[Finding]:
     yield broker
     yield check_workers() if broker.is_well else _unknown("workers", "Mend the broker first.")
     yield check_nylas()
+    yield check_gmail()
 
 
 def _unknown(subject: str, remedy: str) -> Finding:
@@ -139,3 +142,26 @@ def check_nylas() -> Finding:
             remedy="Check NYLAS_API_URI and NYLAS_API_KEY.",
         )
     return Finding("Nylas", is_well=True, words=f"{settings.NYLAS_API_URI} accepts our key")
+
+
+def check_gmail() -> Finding:
+    """Whether Google accepts the access to the monitored mailbox; without one there is no fault."""
+    try:
+        connection = IntakeConnection.objects.selected().first()
+        if connection is None:
+            return Finding("Gmail", is_well=True, words="no BCC/FWD mailbox is in use")
+        gmail(connection).profile()
+    except DatabaseError:
+        return _unknown("Gmail", _DATABASE_FIRST)
+    except DecryptionError as error:
+        return Finding("Gmail", is_well=False, words="its access is unreadable", remedy=str(error))
+    except ProviderError as error:
+        remedy = "Check GMAIL_API_ENDPOINT and GOOGLE_TOKEN_URI, and that Google can be reached."
+        if isinstance(error, ReconnectRequired):
+            remedy = "Authorise it again: System Settings → Integration → OAuth connections."
+        elif isinstance(error, ApplicationRejected):
+            remedy = (
+                "Check the client ID and secret of the connection, and the Gmail API at Google."
+            )
+        return Finding("Gmail", is_well=False, words=str(error), remedy=remedy)
+    return Finding("Gmail", is_well=True, words=f"accepts the connection “{connection.name}”")

@@ -10,7 +10,7 @@ from django.utils.formats import date_format
 from accounts.models import Mailbox, User
 from email_sync.models import LedgerEntry
 from monitor.explanations import Owner, Person, Trace, explain, read_trace
-from monitor.queries import existing_customers
+from monitor.queries import Ways, existing_customers, ways_of
 
 Outcome = LedgerEntry.Outcome
 
@@ -50,6 +50,7 @@ class HistoryRow:
     trace: Trace
     people: tuple[Person, ...]
     linked_customers: frozenset[int]
+    ways: Ways
 
     @property
     def is_hidden(self) -> bool:
@@ -62,10 +63,13 @@ class HistoryRow:
 
 
 def history_rows(
-    entries: Sequence[LedgerEntry], *, owner: User, viewer: User, mailbox: Mailbox | None
+    entries: Sequence[LedgerEntry], *, viewer: User, mailbox: Mailbox | None = None
 ) -> list[HistoryRow]:
-    """The entries with their explanations: one query for all of them."""
-    called = Owner.called(owner.first_name or owner.display_name, is_reader=owner == viewer)
+    """The entries with their explanations: three queries at most for all of them.
+
+    `mailbox` is whose start is named where mail came before it. Entries without a user are those
+    of senders to the intake who are nobody here, or not proved to be who they say.
+    """
     start = mailbox.sync_from if mailbox else None
     starts = date_format(timezone.localtime(start), "j M Y") if start else ""
     traces = [read_trace(entry.trace, reason=entry.reason) for entry in entries]
@@ -76,22 +80,40 @@ def history_rows(
         if person.customer_id is not None
     }
     linked = frozenset(existing_customers(named))
+    ways = ways_of(entries)
     return [
-        HistoryRow(
-            entry=entry,
-            # Annotated by queries.history, which the type checker cannot know.
-            is_text_readable=bool(getattr(entry, "is_text_readable", False)),
-            owner=called,
-            reason=explain(
-                trace,
-                reason=entry.reason,
-                owner=called,
-                starts=starts,
-                is_expired=entry.expired_at is not None,
-            ),
-            trace=trace,
-            people=trace.mine if entry.outcome == Outcome.MATCHED else trace.others,
-            linked_customers=linked,
-        )
+        _history_row(entry, trace, viewer=viewer, starts=starts, linked=linked, ways=ways[entry.pk])
         for entry, trace in zip(entries, traces, strict=True)
     ]
+
+
+def _history_row(
+    entry: LedgerEntry,
+    trace: Trace,
+    *,
+    viewer: User,
+    starts: str,
+    linked: frozenset[int],
+    ways: Ways,
+) -> HistoryRow:
+    user = entry.user
+    called = Owner.called(
+        (user.first_name or user.display_name) if user else "the sender", is_reader=user == viewer
+    )
+    return HistoryRow(
+        entry=entry,
+        # Annotated by queries.history, which the type checker cannot know.
+        is_text_readable=bool(getattr(entry, "is_text_readable", False)),
+        owner=called,
+        reason=explain(
+            trace,
+            reason=entry.reason,
+            owner=called,
+            starts=starts,
+            is_expired=entry.expired_at is not None,
+        ),
+        trace=trace,
+        people=trace.mine if entry.outcome == Outcome.MATCHED else trace.others,
+        linked_customers=linked,
+        ways=ways,
+    )

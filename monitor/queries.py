@@ -14,7 +14,7 @@ from accounts.outcomes import state_of
 from accounts.rules import State
 from accounts.states import appearance
 from email_sync.coverage import Coverage, coverage_by_mailbox
-from email_sync.models import DailyCount, Email, LedgerEntry
+from email_sync.models import DailyCount, Email, IntakeConnection, LedgerEntry, Source
 from email_sync.models.ledger import DailyCountQuerySet, LedgerQuerySet
 from email_sync.progress import Progress
 from email_sync.queries import progress_by_mailbox
@@ -51,10 +51,6 @@ _ATTENTION = {State.PARTIAL, State.EXCEPTION, State.SYNC_ERROR, State.STOPPED}
 INTERVALS_BEHIND = 3
 
 
-#: Calendars can be switched on already, but nothing reads them yet: they have no state to show.
-SIDES_READ = (MailboxSync.Kind.EMAIL,)
-
-
 @dataclass(frozen=True)
 class Side:
     """The email or the calendar side of a mailbox; `sync` is None before it was ever authorised."""
@@ -84,12 +80,15 @@ class Side:
 
 @dataclass
 class MailboxRow:
-    """One line of the monitor. `main` is the email side where email is on, else the calendar's."""
+    """One line of the monitor. `main` is the email side where email is on, else the calendar's.
+
+    `late_since` is when a side was due that no worker takes; None where none is late.
+    """
 
     mailbox: Mailbox
     email: Side
     calendar: Side
-    is_behind: bool
+    late_since: datetime | None
     today: Counter[str] = field(default_factory=Counter)
     total: Counter[str] = field(default_factory=Counter)
     progress: Progress | None = None
@@ -127,7 +126,7 @@ class MailboxRow:
             return Group.REAUTHORISE
         if states & _ATTENTION:
             return Group.ATTENTION
-        return Group.BEHIND if self.is_behind else Group.HEALTHY
+        return Group.BEHIND if self.late_since else Group.HEALTHY
 
 
 def mailbox_rows(*, now: datetime, interval: int) -> list[MailboxRow]:
@@ -170,11 +169,12 @@ def _row(mailbox: Mailbox, *, now: datetime, interval: int) -> MailboxRow:
         for side in (email, calendar)
         if side.is_enabled and side.sync and not side.sync.is_running and side.next_due_at
     ]
-    return MailboxRow(mailbox, email, calendar, is_behind=any(at < late for at in due))
+    late_since = min((at for at in due if at < late), default=None)
+    return MailboxRow(mailbox, email, calendar, late_since)
 
 
 def _side(mailbox: Mailbox, kind: str, sync: MailboxSync | None) -> Side:
-    is_enabled = kind in SIDES_READ and mailbox.is_enabled(kind)
+    is_enabled = mailbox.is_enabled(kind)
     if sync is None:
         return Side(State.NOT_CONNECTED, is_enabled, None)
     sync.mailbox = mailbox
@@ -247,6 +247,7 @@ _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _SORT_KEYS: dict[str, Callable[[MailboxRow], object]] = {
     "user": lambda row: (row.user.last_name.casefold(), row.user.first_name.casefold()),
     "state": lambda row: row.main.state,
+    "calendar": lambda row: row.calendar.state if row.calendar.is_enabled else "",
     "authorised": lambda row: row.mailbox.authorised_at or _EARLIEST,
     "last": lambda row: row.main.last_success_at or _EARLIEST,
     "next": lambda row: row.main.next_due_at or _EARLIEST,
@@ -292,14 +293,64 @@ class HistoryPage:
 
 def history(user: User, viewer: User) -> LedgerQuerySet:
     """The entries of a user that the viewer may see, each with `is_text_readable`."""
+    return _with_readable(LedgerEntry.objects.readable_by(viewer).for_user(user), viewer)
+
+
+def history_of_intake(connection: IntakeConnection, viewer: User) -> LedgerQuerySet:
+    """What came through an intake connection, also from senders who are nobody here."""
+    entries = LedgerEntry.objects.readable_by(viewer).filter(intake=connection)
+    return _with_readable(entries, viewer)
+
+
+def _with_readable(entries: LedgerQuerySet, viewer: User) -> LedgerQuerySet:
     readable = Email.objects.readable_by(viewer).filter(pk=OuterRef("email"))
-    entries = LedgerEntry.objects.readable_by(viewer).for_user(user)
-    return entries.annotate(is_text_readable=Exists(readable))
+    return entries.select_related("user").annotate(is_text_readable=Exists(readable))
 
 
 def outcome_counts(user: User) -> Counter[str]:
     """How many entries of each outcome a user has, from the daily counts."""
     return _counts(DailyCount.objects.filter(user=user)).get(user.pk, Counter())
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How many emails are behind an entry, and by which other ways one of them came in, in words.
+
+    Of a forward that holds several messages each is an email; an email that was synced and BCC'd
+    has an entry for each way.
+    """
+
+    emails: int = 1
+    others: tuple[str, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        return self.emails == 1 and not self.others
+
+
+def ways_of(entries: Sequence[LedgerEntry]) -> dict[int, Ways]:
+    """By key, for those entries that have emails; at most two queries."""
+    emails_of = {e.pk: {e.email_id} for e in entries if e.email_id is not None}
+    further = LedgerEntry.further_emails.through.objects
+    forwards = [e.pk for e in entries if e.source == Source.FWD and e.pk in emails_of]
+    if forwards:
+        links = further.filter(ledgerentry__in=forwards)
+        for entry, email in links.values_list("ledgerentry", "email"):
+            emails_of[entry].add(email)
+    found = {email for emails in emails_of.values() for email in emails}
+    sources: dict[int, set[str]] = {email: set() for email in found}
+    if found:
+        first = LedgerEntry.objects.filter(email__in=found).order_by()
+        links = further.filter(email__in=found).values_list("email", "ledgerentry__source")
+        for email, source in first.values_list("email", "source").union(links):
+            sources[email].add(source)
+    ways = {}
+    for entry in entries:
+        emails = emails_of.get(entry.pk, set())
+        other = {source for email in emails for source in sources[email]} - {entry.source}
+        words = tuple(source.label for source in Source if source in other)
+        ways[entry.pk] = Ways(max(1, len(emails)), words)
+    return ways
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,8 @@
 """The Email Integration Monitor, the history of one mailbox, and the settings of the sync."""
 
+from collections import Counter
+from typing import Any
+
 from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -16,7 +19,10 @@ from accounts.models import Mailbox
 from accounts.states import APPEARANCES
 from crm_sync.browser import go_to, is_piece
 from crm_sync.providers.errors import ProviderError
-from monitor import queries
+from email_sync import connecting_intake
+from email_sync.models import IntakeConnection
+from email_sync.models.ledger import LedgerQuerySet
+from monitor import intake_queries, queries
 from monitor.forms import COMFORTABLE_INTERVAL, HistoryFilter, MailboxFilter, SettingsForm
 from monitor.histories import history_rows, tabs
 
@@ -84,27 +90,60 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
     """What was processed of a user's mail and why: in a dialog, or as a page of its own."""
     user = viewer(request)
     owner = get_readable_user(request, pk)
-    counts = queries.outcome_counts(owner)
+    row = queries.mailbox_row(
+        owner, now=timezone.now(), interval=system_settings.current().interval
+    )
+    return _history(
+        request,
+        queries.history(owner, user),
+        queries.outcome_counts(owner),
+        mailbox=row.mailbox if row else None,
+        context={"title": f"Sync history of {owner.display_name}", "owner": owner, "row": row},
+    )
+
+
+@admin_required
+@require_safe
+@never_cache
+def intake_history(request: HttpRequest, pk: int) -> HttpResponse:
+    """What came through an intake connection, also from senders who are nobody here."""
+    connection = get_object_or_404(IntakeConnection, pk=pk)
+    return _history(
+        request,
+        queries.history_of_intake(connection, viewer(request)),
+        intake_queries.outcome_counts(connection),
+        context={
+            "title": f"History of {connection.name}",
+            "connection": connection,
+            "connection_state": connecting_intake.state_of(connection),
+        },
+    )
+
+
+def _history(
+    request: HttpRequest,
+    entries: LedgerQuerySet,
+    counts: Counter[str],
+    *,
+    context: dict[str, Any],
+    mailbox: Mailbox | None = None,
+) -> HttpResponse:
+    """A history, or the next page of one, as the tab and the filters in the address say."""
+    user = viewer(request)
     shown_tabs = tabs(counts, chosen=request.GET.get("tab", ""))
     outcome = next(tab.outcome for tab in shown_tabs if tab.is_chosen)
     filters = HistoryFilter(request.GET, outcome=outcome)
     narrowing = filters.narrowing()
-    entries = queries.filtered(
-        queries.history(owner, user).filter(outcome=outcome), narrowing, zone=user.zone
-    )
-    page = queries.history_page(entries, after=request.GET.get("after", ""))
-    row = queries.mailbox_row(
-        owner, now=timezone.now(), interval=system_settings.current().interval
-    )
-    mailbox = row.mailbox if row else None
-    context = {
-        "owner": owner,
-        "row": row,
+    found = queries.filtered(entries.filter(outcome=outcome), narrowing, zone=user.zone)
+    page = queries.history_page(found, after=request.GET.get("after", ""))
+    rows = history_rows(page.entries, viewer=user, mailbox=mailbox)
+    context |= {
         "tabs": shown_tabs,
         "outcome": outcome,
         "filters": filters,
         "is_narrowed": narrowing != queries.Narrowing(),
-        "rows": history_rows(page.entries, owner=owner, viewer=user, mailbox=mailbox),
+        "rows": rows,
+        "has_several_ways": not all(row.ways.is_plain for row in rows),
         "older": page.older,
     }
     name = "history_rows" if _is_wanted_alone(request, "history-more") else "history"
@@ -119,7 +158,7 @@ def sync_settings(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         changes = form.changes(current)
         for name, text in changes.items():
-            current = system_settings.change(name, text)
+            current = system_settings.change(name, text, by=viewer(request))
         _tell_what_changed(request, changes, current)
         return go_to(request, "monitor:settings")
     context = {

@@ -19,6 +19,7 @@ OLDEST_NPM = 7  # the first that reads this lock file
 
 # Source maps come along: the manifest storage follows the references to them.
 FILES = {
+    "fullcalendar/index.global.min.js": "fullcalendar/index.global.min.js",
     "htmx/htmx.min.js": "htmx.org/dist/htmx.min.js",
     "tabler/tabler.min.css": "@tabler/core/dist/css/tabler.min.css",
     "tabler/tabler.min.css.map": "@tabler/core/dist/css/tabler.min.css.map",
@@ -35,7 +36,7 @@ def main() -> None:
             install_packages()
         copy_files()
         marker.write_text(wanted)
-    print(f"htmx, Tabler and {len(icon_names())} icons in static/vendor")
+    print(f"htmx, Tabler, FullCalendar and {len(icon_names())} icons in static/vendor")
 
 
 def stamp() -> str:

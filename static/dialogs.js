@@ -3,7 +3,7 @@
 (() => {
   const dialog = document.getElementById("dialog");
   const body = document.getElementById("dialog-body");
-  const base = location.pathname + location.search; // the page under the dialog
+  let base = location.pathname + location.search; // the page under the dialog
   let depth = 0; // history entries between the page and what the dialog shows
   let pageTitle = document.title;
   let openerId = "";
@@ -19,10 +19,13 @@
   }
 
   function open(url) {
+    if (!depth) base = location.pathname + location.search; // filters may have changed it
     depth += 1;
     history.pushState({ dialog: url, depth }, "", url);
     load(url);
   }
+
+  crm.openDialog = open;
 
   function turn(url) {
     history.replaceState({ dialog: url, depth }, "", url);
@@ -73,7 +76,9 @@
     const isSamePath = isInside && link.pathname === location.pathname && !link.hasAttribute("data-page");
     if (link.dataset.dialog === undefined && !isSamePath) return;
     event.preventDefault();
-    if (isSamePath) turn(link.href); else open(link.href);
+    if (isSamePath) return turn(link.href);
+    link.focus({ preventScroll: true }); // not every click does, and that is where Esc leads back
+    open(link.href);
   });
 
   // Forms in a dialog stay in it. The view answers a success with `crm_sync.browser.go_to`.

@@ -73,7 +73,7 @@ class AuditEntry(models.Model):
         )
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk is not None:
+        if not self._state.adding:
             raise TypeError("The audit list is append-only.")
         super().save(*args, **kwargs)
 

@@ -10,7 +10,7 @@ from accounts.access import get_contact, get_customer, viewer
 from accounts.forms import ContactForm
 from accounts.models import Contact, MyContact
 from accounts.queries import history_of
-from accounts.sections import shutters_for
+from accounts.sections import actions_for, shutters_for
 from crm_sync.browser import go_to
 from crm_sync.forms import posted
 
@@ -23,6 +23,7 @@ def contact_page(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "contact": contact,
         "since": flag.since if flag else None,
+        "actions": actions_for(contact=contact.pk),
         "shutters": shutters_for(user, "contact_url", contact.pk),
     }
     return render(request, "accounts/contact.html", context)

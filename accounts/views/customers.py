@@ -12,7 +12,7 @@ from accounts.forms import CustomerForm, CustomerListForm
 from accounts.models import Customer
 from accounts.queries import contacts_of
 from accounts.queries import customer_list as find_customers
-from accounts.sections import shutters_for
+from accounts.sections import actions_for, shutters_for
 from crm_sync.browser import go_to
 from crm_sync.forms import posted
 
@@ -39,6 +39,7 @@ def customer_page(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "customer": customer,
         "contacts": contacts.get_page(request.GET.get("contacts")),
+        "actions": actions_for(customer=customer.pk),
         "shutters": shutters_for(user, "customer_url", customer.pk),
     }
     return render(request, "accounts/customer.html", context)

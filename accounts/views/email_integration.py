@@ -11,10 +11,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import connecting, gateway, system_settings
 from accounts.access import get_mailbox, get_mailbox_owner, viewer
-from accounts.connection import connection_of
+from accounts.calendars import choose_calendar
+from accounts.calendars import offered as offered_calendars
+from accounts.connection import connections_of
 from accounts.folders import choose_folders, last_part, offered, split_names
 from accounts.forms import DisconnectForm, MailboxForm
 from accounts.models import Mailbox, User
+from accounts.rules import State
 from accounts.sections import profile_panels
 from crm_sync.browser import go_to, is_piece
 from crm_sync.forms import posted
@@ -46,8 +49,7 @@ def _settings(request: HttpRequest, owner: User) -> HttpResponse:
         messages.success(request, "The email integration settings were saved.")
         return redirect(tab_of(request, owner))
     context = _panel(request, owner, get_mailbox(owner) if form.errors else mailbox)
-    is_own = context["is_own"]
-    context |= {"form": form, "tab": "email", "panels": profile_panels() if is_own else []}
+    context |= {"form": form, "tab": "email", "panels": profile_panels(owner, viewer(request))}
     return render(request, "accounts/email_integration.html", context)
 
 
@@ -61,12 +63,19 @@ def _save(form: MailboxForm) -> None:
 
 def _panel(request: HttpRequest, owner: User, mailbox: Mailbox) -> dict[str, Any]:
     """What the connection panel shows."""
-    connection = connection_of(mailbox, settings=system_settings.current(), now=timezone.now())
+    sides = connections_of(mailbox, settings=system_settings.current(), now=timezone.now())
     return {
         "owner": owner,
         "is_own": owner == viewer(request),
         "mailbox": mailbox,
-        "connection": connection,
+        "sides": sides,
+        # What both sides have in common (a rejected grant, a pause) is told once.
+        "causes": dict.fromkeys(side.cause for side in sides if side.cause),
+        "pauses": dict.fromkeys(side.pause for side in sides if side.pause),
+        "is_busy": any(side.is_busy for side in sides),
+        "can_sync": any(side.can_sync for side in sides),
+        "is_stopped": any(side.state == State.STOPPED for side in sides),
+        "must_authorise_again": any(side.must_authorise_again for side in sides),
         "tab_url": tab_of(request, owner),
     }
 
@@ -115,6 +124,25 @@ def folders(request: HttpRequest, pk: int) -> HttpResponse:
                 for f in offered(found)
             ]
     return render(request, "accounts/folders.html", context)
+
+
+@require_safe
+def calendars(request: HttpRequest, pk: int) -> HttpResponse:
+    """The field for the calendar's name, as a list of the real calendars, asked for now."""
+    owner = get_mailbox_owner(request, pk)
+    mailbox = get_mailbox(owner)
+    name = request.GET.get("calendar_name", mailbox.calendar_name).strip()
+    context: dict[str, Any] = {"owner": owner, "mailbox": mailbox, "name": name}
+    context["form"] = MailboxForm(instance=mailbox, initial={"calendar_name": name})
+    if mailbox.is_authorised:
+        try:
+            found = gateway.nylas().calendars(mailbox.grant_id)
+        except ProviderError as error:
+            context["error"] = str(error)
+        else:
+            choice = choose_calendar(found, name=name)
+            context |= {"choice": choice, "calendars": offered_calendars(found)}
+    return render(request, "accounts/calendar_choice.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.access import viewer
 from accounts.forms import ProfileForm
 from accounts.models import User, UserAlias
+from accounts.sections import profile_cards
 from crm_sync.forms import posted
 
 
@@ -23,7 +24,8 @@ def profile(request: HttpRequest) -> HttpResponse:
             set_aliases(user, form.cleaned_data["aliases"])
         messages.success(request, "Your profile was saved.")
         return redirect("accounts:profile")
-    return render(request, "accounts/profile.html", {"form": form, "tab": "profile", "owner": user})
+    context = {"form": form, "tab": "profile", "owner": user, "cards": profile_cards()}
+    return render(request, "accounts/profile.html", context)
 
 
 def set_aliases(user: User, addresses: list[str]) -> None:

@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from accounts.addresses import MAX_ADDRESS_LENGTH
 from accounts.models import Contact, Customer, User
+from calendar_sync.rules import Window
 
 #: The type of what was imported; it cannot be chosen for a to-do (seed 003).
 IMPORTED = "Imported"
@@ -61,6 +62,30 @@ class ActionItemQuerySet(models.QuerySet["ActionItem"]):
             | models.Q(all_day=True, ends_at__gt=start - timedelta(days=2))
         )
 
+    def within(self, window: Window) -> "ActionItemQuerySet":
+        """Items dated in a calendar's window (`calendar_sync.rules`)."""
+        timed = models.Q(all_day=False, starts_at__gte=window.start)
+        days = models.Q(all_day=True, starts_at__gte=midnight(window.first_day))
+        if window.end is not None and window.last_day is not None:
+            timed &= models.Q(starts_at__lt=window.end)
+            days &= models.Q(starts_at__lte=midnight(window.last_day))
+        return self.filter(timed | days)
+
+    def wanted_in_calendar_of(self, owner: User) -> "ActionItemQuerySet":
+        """What belongs in the owner's calendar in the mail app, whatever its date."""
+        return self.visible().filter(
+            origin=ActionItem.Origin.CRM, owner=owner, sync=True, unlinked_at=None
+        )
+
+    def once_per_meeting(self) -> "ActionItemQuerySet":
+        """Without the second and further copies of a meeting that several reps imported."""
+        earlier = self.order_by().filter(
+            ical_uid=models.OuterRef("ical_uid"),
+            starts_at=models.OuterRef("starts_at"),
+            pk__lt=models.OuterRef("pk"),
+        )
+        return self.exclude(~models.Q(ical_uid=""), models.Exists(earlier))
+
     def completed(self) -> "ActionItemQuerySet":
         return self.exclude(completed_at=None)
 
@@ -106,6 +131,9 @@ class ActionItem(models.Model):
     sync = models.BooleanField(default=False)
     #: A private appointment keeps only its time.
     is_private = models.BooleanField(default=False)
+    #: The external meeting's own identity, the same in everybody's calendar and for all occurrences
+    #: of a series; "" where the provider names none.
+    ical_uid = models.CharField(max_length=500, blank=True)
     #: When the external appointment was cancelled; it stays, marked.
     cancelled_at = models.DateTimeField(null=True, blank=True)
     #: When it was deleted in the CRM; gone from screens and exports, kept for the calendars' sake.
@@ -135,6 +163,11 @@ class ActionItem(models.Model):
             models.Index(fields=("owner", "starts_at")),
             models.Index(fields=("customer", "starts_at")),
             models.Index(fields=("contact", "starts_at")),
+            models.Index(
+                fields=("ical_uid", "starts_at"),
+                condition=~models.Q(ical_uid=""),
+                name="action_meeting",
+            ),
         )
 
     @property

@@ -167,8 +167,10 @@ def page_numbers(page: Page[Any]) -> Iterator[int | None]:
 
 
 @register.inclusion_tag("nav_link.html", takes_context=True)
-def nav_link(context: Context, name: str, title: str, icon: str) -> dict[str, object]:
-    """One line of the navigation."""
+def nav_link(
+    context: Context, name: str, title: str, icon: str, *, count: int = 0
+) -> dict[str, object]:
+    """One line of the navigation; `count` is how much waits there."""
     href = reverse(name)
     is_here = context["request"].path.startswith(href)
-    return {"href": href, "title": title, "icon": icon, "is_here": is_here}
+    return {"href": href, "title": title, "icon": icon, "is_here": is_here, "count": count}

@@ -1,5 +1,6 @@
 """Addresses and domains whose mail is never logged."""
 
+from collections.abc import Collection
 from typing import Any, Self
 
 from django.core.exceptions import ValidationError
@@ -10,9 +11,9 @@ from accounts.models import User
 
 
 class ExclusionQuerySet(models.QuerySet["Exclusion"]):
-    def applying_to(self, user_id: int) -> Self:
-        """The organisation's exclusions and the user's own."""
-        return self.filter(models.Q(user=None) | models.Q(user_id=user_id))
+    def applying_to(self, user_ids: Collection[int]) -> Self:
+        """The organisation's exclusions and the users' own."""
+        return self.filter(models.Q(user=None) | models.Q(user_id__in=user_ids))
 
 
 class Exclusion(models.Model):

@@ -107,6 +107,10 @@ class TrustedSender(models.Model):
     class Meta:
         ordering = ("address",)
 
+    def save(self, *args: object, **kwargs: object) -> None:
+        self.address = normalise(self.address)
+        super().save(*args, **kwargs)  # type: ignore[arg-type]
+
     def __str__(self) -> str:
         return self.address
 
@@ -115,12 +119,18 @@ class IntakeReviewQuerySet(models.QuerySet["IntakeReview"]):
     def open(self) -> "IntakeReviewQuerySet":
         return self.filter(decided_at=None)
 
+    def empty(self, *, now: datetime) -> None:
+        """Forget what was read of the messages; nobody can decide about them any more."""
+        self.open().update(decision=IntakeReview.Decision.DISMISSED, decided_at=now)
+        self.update(extracted={}, correction={})
+
 
 class IntakeReview(models.Model):
-    """A message of the intake about which a person must decide, once.
+    """A question about a message of the intake that a person must answer, once.
 
     Holds no text: what was extracted are addresses, subject and date (`extracted`), and the message
-    itself stays in Gmail, from where it is read again after the decision.
+    itself stays in Gmail, from where it is read again after the decision. One answer may lead to
+    the next question: a sender was approved, and now the forward is not understood.
     """
 
     class Kind(models.TextChoices):
@@ -133,13 +143,16 @@ class IntakeReview(models.Model):
         APPROVED = "approved", "Approved"
         TRUSTED = "trusted", "Approved, and trusted from now on"
         CORRECTED = "corrected", "Corrected"
+        CHOSEN = "chosen", "Original chosen"
+        TRIED_AGAIN = "tried-again", "Tried again"
         DISMISSED = "dismissed", "Dismissed"
 
-    entry = models.OneToOneField(
-        "email_sync.LedgerEntry", on_delete=models.CASCADE, related_name="review"
+    entry = models.ForeignKey(
+        "email_sync.LedgerEntry", on_delete=models.CASCADE, related_name="reviews"
     )
     kind = models.CharField(max_length=20, choices=Kind.choices)
-    #: What was read: {"from", "name", "to", "cc", "subject", "date", "date_text", "method"}.
+    #: What was read: {"from", "name", "to", "cc", "subject", "date"}, of a forward's original also
+    #: {"date_text", "method"}, and the {"emails"} (keys) that it could be.
     extracted = models.JSONField(default=dict, blank=True)
     #: How sure the reading is, 0 to 1.
     confidence = models.FloatField(default=0)
@@ -150,13 +163,20 @@ class IntakeReview(models.Model):
     decided_by = models.ForeignKey(
         User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    #: What a person put right: {"from", "date"}; read instead of what was extracted.
+    #: What a person put right: {"from", "date"}, read instead of what was extracted, or {"email"}.
     correction = models.JSONField(default=dict, blank=True)
 
     objects = IntakeReviewQuerySet.as_manager()
 
     class Meta:
         ordering = ("-created_at", "-pk")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("entry",),
+                condition=models.Q(decided_at=None),
+                name="one_open_review_of_an_entry",
+            ),
+        )
         indexes = (
             models.Index(
                 fields=("-created_at",),

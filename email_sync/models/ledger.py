@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from accounts.addresses import MAX_ADDRESS_LENGTH
 from accounts.models import ContactAddress, Mailbox, User
 from email_sync.models.emails import Email
+from email_sync.models.intake import IntakeReview
 
 
 class Source(models.TextChoices):
@@ -28,6 +29,10 @@ class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
 
     def for_user(self, user: User) -> Self:
         return self.filter(user=user)
+
+    def of_email(self, email: Email) -> Self:
+        """The entries of every way by which an email came in."""
+        return self.filter(models.Q(email=email) | models.Q(further_emails=email))
 
     def matched(self) -> Self:
         return self.filter(outcome=LedgerEntry.Outcome.MATCHED)
@@ -54,9 +59,11 @@ class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
     def empty(self, *, now: datetime) -> int:
         """Remove all but what prevents a double: user, key, source, outcome and times.
 
-        Call it in a transaction; the queryset must be by primary keys, not by what it changes.
+        Questions about them can no longer be answered and end as dismissed. Call it in a
+        transaction; the queryset must be by primary keys, not by what it changes.
         """
         LedgerAddress.objects.filter(entry__in=self).delete()
+        IntakeReview.objects.filter(entry__in=self).empty(now=now)
         return self.update(
             expired_at=now,
             message_id="",
@@ -103,7 +110,6 @@ class LedgerEntry(models.Model):
         SEVERAL_ORIGINALS = "several-originals", "Several emails could be the original"
         AUTOMATIC_FORWARD = "automatic-forward", "Forwarded by a mail account, not by a person"
         SOURCE_OFF = "source-off", "This way of logging is switched off"
-        DUPLICATE = "duplicate", "The same message again"
 
     #: Empty for mail to the intake that is from nobody who is a user here.
     user = models.ForeignKey(

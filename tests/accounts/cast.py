@@ -11,7 +11,7 @@ from django.test import TestCase
 from accounts.models import Contact, Customer, User
 from accounts.sections import Section
 from crm_sync.providers.errors import ProviderError
-from crm_sync.providers.types import Folder, Grant
+from crm_sync.providers.types import Calendar, Folder, Grant
 from tests.factories import ContactFactory, CustomerFactory, UserFactory
 
 HTMX = {"HX-Request": "true"}
@@ -82,6 +82,7 @@ class StandInGateway:
         self.provider: str | ProviderError | None = "google"
         self.exchanged: Grant | ProviderError = Grant("grant-1", "mia@northsound.example", "google")
         self.listed: list[Folder] | ProviderError = []
+        self.calendars_listed: list[Calendar] | ProviderError = []
         self.revoking: ProviderError | None = None
         self.calls: list[tuple[str, object]] = []
 
@@ -101,6 +102,10 @@ class StandInGateway:
     def folders(self, grant_id: str) -> list[Folder]:
         self.calls.append(("folders", grant_id))
         return _answer(self.listed)
+
+    def calendars(self, grant_id: str) -> list[Calendar]:
+        self.calls.append(("calendars", grant_id))
+        return _answer(self.calendars_listed)
 
     def revoke_grant(self, grant_id: str) -> None:
         self.calls.append(("revoke", grant_id))

@@ -1,15 +1,16 @@
 """The profile's Email Integration tab: settings, connection, folders, disconnecting."""
 
+import re
 from datetime import timedelta
 from unittest import mock
 
 from django.utils import timezone
 
 from accounts import system_settings
-from accounts.models import Mailbox
+from accounts.models import Mailbox, MailboxSync
 from accounts.signals import sync_wanted
 from crm_sync.providers.errors import TransientError
-from crm_sync.providers.types import Folder
+from crm_sync.providers.types import Calendar, Folder
 from tests.accounts.cast import HTMX, CastTestCase, stand_in
 from tests.factories import MailboxFactory, RunningMailboxFactory
 
@@ -178,6 +179,46 @@ class ConnectionTests(MailboxTestCase):
         )
         assert "Still connected to b@x.example" in self.panel()
 
+    def with_calendar(self, **calendar) -> Mailbox:
+        mailbox = RunningMailboxFactory.create(user=self.rep, calendar_enabled=True)
+        MailboxSync.objects.filter(mailbox=mailbox, kind="calendar").update(**calendar)
+        return mailbox
+
+    def test_email_and_calendar_each_have_a_state(self):
+        problem = {"name": "Clients", "cause": "The mailbox has no calendar named “Clients”."}
+        self.with_calendar(problems=[problem])
+        panel = self.panel()
+        for text in ("running", "partial", "no calendar named", "Sync now"):
+            assert text in panel
+        assert panel.index("running") < panel.index('data-side="calendar"') < panel.index("partial")
+
+    def test_what_is_wrong_with_both_is_told_once(self):
+        mailbox = self.with_calendar()
+        Mailbox.objects.update(rejected_at=timezone.now(), rejection="Google no longer accepts us.")
+        assert mailbox.syncs.count() == 2
+        panel = self.panel()
+        assert panel.count("Google no longer accepts us.") == 1
+        assert panel.count("Click Re-authorise") == 1
+        assert "Sync now" not in panel
+        Mailbox.objects.update(rejected_at=None, rejection="")
+        system_settings.change("processing", "off")
+        assert self.panel().count("switched all processing off") == 1
+
+    def test_a_stopped_calendar_alone_can_be_restarted(self):
+        self.with_calendar(stopped_at=timezone.now(), failure_text="The calendar did not answer.")
+        panel = self.panel()
+        for text in ("running", "stopped", "The calendar did not answer.", "Restart"):
+            assert text in panel
+
+    def test_with_the_calendar_alone_switched_on_the_calendar_is_what_is_told(self):
+        self.with_calendar(listed_at=None, backfilled_at=None)
+        Mailbox.objects.update(email_enabled=False)
+        panel = self.panel()
+        assert "initializing" in panel
+        assert "running" not in panel
+        assert "every 2s" in panel
+        assert "switched off" not in panel
+
     def test_nobody_else_sees_it(self):
         self.assert_only_owner_and_admin(self.url("connection"))
 
@@ -197,9 +238,9 @@ class SyncNowTests(MailboxTestCase):
         with self.captureOnCommitCallbacks(execute=True):
             response = self.client.post(self.url("sync"), headers=HTMX)
         self.assertContains(response, "Queued")
-        sync = mailbox.syncs.get(kind="email")
-        assert sync.stopped_at is None
-        assert sync.next_due_at <= timezone.now()  # type: ignore[operator]
+        for sync in mailbox.syncs.all():
+            assert sync.stopped_at is None
+            assert sync.next_due_at <= timezone.now()  # type: ignore[operator]
         self.woken.assert_called_once()
 
     def test_without_scripts_it_returns_to_the_page(self):
@@ -260,6 +301,87 @@ class FoldersTests(MailboxTestCase):
 
     def test_it_rejects_a_post(self):
         assert self.client.post(self.url("folders")).status_code == 405
+
+
+class CalendarsTests(MailboxTestCase):
+    listed = [
+        Calendar("1", "Public holidays", is_read_only=True),
+        Calendar("2", " Team "),
+        Calendar("3", "Anna & Co", is_primary=True),
+        Calendar("4", ""),
+    ]
+
+    def get(self, listed, **query: str):
+        MailboxFactory.create(user=self.rep, grant_id="g-7", calendar_name="Saved")
+        with stand_in() as gateway:
+            gateway.calendars_listed = listed
+            response = self.client.get(self.url("calendars"), query)
+        assert gateway.calls == [("calendars", "g-7")]
+        return response
+
+    def options(self, response) -> list[tuple[str, bool]]:
+        html = response.content.decode()
+        found = re.findall(r'<option value="([^"]*)"( selected)?>', html)
+        return [(value, bool(selected)) for value, selected in found]
+
+    def test_it_offers_the_real_calendars_and_marks_the_one_in_the_field(self):
+        response = self.get(self.listed, calendar_name="team ")
+        assert self.options(response) == [
+            ("", False),
+            ("Anna &amp; Co", False),
+            ("Team", True),
+            ("Public holidays", False),
+        ]
+        self.assertContains(response, "Public holidays (read-only)")
+        self.assertContains(response, 'name="calendar_name"', count=1)
+        self.assertContains(response, "Refresh")
+
+    def test_blank_stays_blank_and_says_which_one_it_means(self):
+        response = self.get(self.listed, calendar_name=" ")
+        assert [value for value, is_selected in self.options(response) if is_selected] == []
+        self.assertContains(response, "Left blank, “Anna &amp; Co” is synced.")
+
+    def test_a_name_that_fits_no_calendar_is_kept_and_marked(self):
+        response = self.get(self.listed, calendar_name="<Clients>")
+        assert ("&lt;Clients&gt;", True) in self.options(response)
+        self.assertContains(response, "<mark>&lt;Clients&gt;</mark> cannot be synced")
+
+    def test_a_read_only_calendar_says_what_that_means(self):
+        response = self.get(self.listed, calendar_name="Public Holidays")
+        self.assertContains(response, "nothing goes out")
+
+    def test_without_a_question_the_saved_name_counts(self):
+        self.assertContains(self.get(self.listed), "<mark>Saved</mark>")
+
+    def test_a_mailbox_without_calendars(self):
+        response = self.get([], calendar_name="")
+        self.assertContains(response, "The mailbox has no calendar.")
+
+    def test_a_failure_keeps_what_was_entered_and_offers_a_retry(self):
+        response = self.get(TransientError("Nylas did not answer."), calendar_name="Team")
+        self.assertContains(response, "Nylas did not answer.")
+        self.assertContains(response, "Retry")
+        self.assertContains(response, 'value="Team"')
+        self.assertNotContains(response, "<select")
+
+    def test_without_a_connection_nobody_is_asked(self):
+        with stand_in() as gateway:
+            response = self.client.get(self.url("calendars"), {"calendar_name": "Team"})
+        self.assertContains(response, 'value="Team"')
+        self.assertNotContains(response, "<button")
+        assert gateway.calls == []
+
+    def test_the_settings_offer_it_and_no_longer_say_that_calendars_are_not_read(self):
+        RunningMailboxFactory.create(user=self.rep)
+        response = self.client.get(TAB)
+        self.assertContains(response, "Choose from the mailbox's calendars")
+        self.assertNotContains(response, "not read yet")
+
+    def test_nobody_else_sees_them(self):
+        self.assert_only_owner_and_admin(self.url("calendars"))
+
+    def test_it_rejects_a_post(self):
+        assert self.client.post(self.url("calendars")).status_code == 405
 
 
 class DisconnectTests(MailboxTestCase):

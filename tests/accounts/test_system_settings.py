@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from accounts import system_settings
-from accounts.models import SystemSetting
+from accounts.models import AuditEntry, SystemSetting
 from accounts.system_settings import BadSetting, change, current, parse
 
 pytestmark = pytest.mark.django_db
@@ -58,3 +58,11 @@ def test_the_command_lists_shows_and_sets(capsys):
     assert capsys.readouterr().out.count("interval = 15") == 2
     with pytest.raises(CommandError, match="from 1 to 1440"):
         call_command("setting", "interval", "0")
+
+
+def test_a_change_is_in_the_audit_list_and_an_unchanged_value_is_not():
+    system_settings.change("interval", "10")
+    system_settings.change("interval", "10")
+    entry = AuditEntry.objects.get()
+    assert entry.about == "interval: 10 (before: 5)"
+    assert entry.actor_name == "command line"

@@ -42,7 +42,7 @@ from crm_sync.providers.errors import (
 )
 from crm_sync.providers.nylas import NylasGateway
 from crm_sync.providers.types import Grant, Webhook
-from email_sync import tasks
+from email_sync import receivers, tasks
 from email_sync.models import Email, LedgerEntry
 from email_sync.sync import sync_mailbox
 from tests.conftest import sandbox_server, wait_until
@@ -333,6 +333,51 @@ def test_what_befalls_a_grant_is_passed_on(
     assert heard == [("grant", "", mailbox.pk)]
 
 
+@pytest.mark.parametrize(
+    ("trigger", "kind"),
+    [
+        ("event.created", "event"),
+        ("event.updated", "event"),
+        ("event.deleted", "event-gone"),
+        ("event.updated.truncated", "event"),
+        ("calendar.created", "calendar"),
+        ("calendar.updated", "calendar"),
+        ("calendar.deleted", "calendar"),
+    ],
+)
+def test_what_befalls_events_and_calendars_is_passed_on(
+    mailbox, heard, trigger, kind, django_capture_on_commit_callbacks
+):
+    content = envelope(trigger, id="n1")
+    content["data"]["object"] = {"id": "e/1_20260302T093000Z", "grant_id": GRANT, "object": "event"}
+    del content["time"]  # The sample of event.deleted has none (contract sheet §6).
+    for _ in range(2):
+        assert deliver(django_capture_on_commit_callbacks, content).status_code == 200
+    assert heard == [(kind, "e/1_20260302T093000Z", mailbox.pk)]
+    assert WebhookNotification.objects.get().type == trigger
+
+
+@pytest.mark.parametrize("trigger", ["event.updated", "event.deleted", "calendar.updated"])
+@pytest.mark.parametrize("object_id", [None, "", "e\x00", "e" * 501, 7])
+def test_an_event_without_a_usable_id_is_no_notification(mailbox, heard, trigger, object_id):
+    assert post(envelope(trigger) | {"data": {"object": {"grant_id": GRANT, "id": object_id}}})
+    assert counters() == {"malformed": 1}
+    assert heard == []
+
+
+def test_what_befalls_an_event_wakes_no_look_at_the_mail(
+    mailbox, django_capture_on_commit_callbacks
+):
+    with (
+        mock.patch.object(receivers, "queue_hint") as hint,
+        mock.patch.object(receivers, "queue_grant_check") as check,
+    ):
+        for trigger in ("event.created", "event.deleted", "calendar.updated"):
+            deliver(django_capture_on_commit_callbacks, envelope(trigger, id=trigger))
+    hint.assert_not_called()
+    check.assert_not_called()
+
+
 def test_a_deleted_message_is_acknowledged_and_the_crm_keeps_its_record(
     mailbox, heard, django_capture_on_commit_callbacks
 ):
@@ -351,7 +396,12 @@ def test_a_deleted_message_is_acknowledged_and_the_crm_keeps_its_record(
         "message",
         "grant.created",
         "grant.imap_sync_completed",
-        "event.created",
+        "event",
+        "event.reminded",
+        "event.created.novel",
+        "calendar",
+        "folder.created",
+        "calendar.message.created",
         "",
         "x" * 5000,
     ],

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from accounts import system_settings
 from accounts.models import MailboxSync
 from crm_sync.providers.nylas import NylasGateway
-from email_sync.management.commands import sync as sync_command
+from email_sync import foreground
 from email_sync.models import Email, LedgerEntry
 from tests.conftest import sandbox_server
 from tests.email_sync.test_worker_crash import SAM, grant_of, world
@@ -38,7 +38,7 @@ def connected(db, sandbox, tmp_path, monkeypatch):
     """Sam's mailbox, connected by the command; commands speak to the sandbox."""
     world(tmp_path, messages=150)
     gateway = NylasGateway(api_uri=sandbox, api_key="sandbox-key", client_id="sandbox-client")
-    monkeypatch.setattr(sync_command, "nylas", lambda: gateway)
+    monkeypatch.setattr(foreground, "nylas", lambda: gateway)
     monkeypatch.setattr("accounts.management.commands.connect_mailbox.nylas", lambda: gateway)
     call_command("connect_mailbox", user="sam", email=SAM, grant_id=grant_of(sandbox, SAM))
     requests.delete(f"{sandbox}/sandbox/faults", timeout=10)
@@ -56,7 +56,7 @@ def failed(*words):
 
 
 def test_a_pass_in_the_foreground_tells_what_it_did(connected, capsys):
-    call_command("sync")
+    call_command("sync", "--email")
     output = capsys.readouterr().out
     assert output.startswith(f"{SAM}: complete, ")
     assert LedgerEntry.objects.exists()
@@ -65,13 +65,13 @@ def test_a_pass_in_the_foreground_tells_what_it_did(connected, capsys):
 
 def test_a_failure_or_a_missing_folder_is_named_and_exits_with_1(connected, capsys):
     fault(connected, kind="502-html", path="/messages", times=None)
-    assert failed("sync") == 1
+    assert failed("sync", "--email") == 1
     assert "Inbox" in capsys.readouterr().err
     requests.delete(f"{connected}/sandbox/faults", timeout=10)
     MailboxSync.objects.update(stopped_at="2026-01-01T00:00:00Z")
     call_command("connect_mailbox", user="sam", email=SAM, grant_id=grant_of(connected, SAM),
                  folders="Inbox;Nowhere")  # fmt: skip
-    assert failed("sync") == 1
+    assert failed("sync", "--email") == 1
     assert "folder “Nowhere”: The mailbox has no folder named" in capsys.readouterr().err
 
 
@@ -80,11 +80,11 @@ def test_an_unknown_mailbox_or_processing_switched_off_is_a_sentence(connected):
         call_command("sync", "--mailbox", "nobody@x.example")
     system_settings.change("processing", "off")
     with pytest.raises(CommandError, match="Processing is off"):
-        call_command("sync")
+        call_command("sync", "--email")
 
 
 def test_the_history_is_exported_in_the_columns_of_the_contract(connected, capsys):
-    call_command("sync")
+    call_command("sync", "--email")
     capsys.readouterr()
     call_command("export_history", "--user", "sam")
     output = capsys.readouterr().out
@@ -105,7 +105,7 @@ def test_the_history_is_exported_in_the_columns_of_the_contract(connected, capsy
 
 
 def test_emails_are_exported_and_hidden_by_message_id(connected, capsys):
-    call_command("sync")
+    call_command("sync", "--email")
     capsys.readouterr()
     message_id = Email.objects.order_by("sent_at", "pk")[0].message_id
     call_command("hide_email", "--user", "sam", "--message-id", message_id.strip("<>"))
@@ -121,7 +121,7 @@ def test_emails_are_exported_and_hidden_by_message_id(connected, capsys):
 
 def test_what_is_unmatched_leaves_no_text_over_real_http(connected):
     requests.delete(f"{connected}/sandbox/requests", timeout=10)
-    call_command("sync")
+    call_command("sync", "--email")
     asked = requests.get(f"{connected}/sandbox/requests", timeout=10).json()
     texts = sum(
         count

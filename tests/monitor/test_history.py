@@ -269,7 +269,7 @@ class HistoryTests(EmailCastTestCase):
             trace = {"addresses": [seen("j.ruiz@harbor.example", self.julia, is_mine=True)]}
             self.make_entry(matched=True, trace=trace)
         assert self.count_queries() <= few + 1
-        assert few <= 14
+        assert few <= 15
 
     def count_queries(self) -> int:
         with CaptureQueriesContext(connection) as queries:

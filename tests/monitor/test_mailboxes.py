@@ -115,6 +115,26 @@ class MailboxesTests(EmailCastTestCase):
         self.assertContains(response, "Check that the workers run.")
         assert self.shown(group="behind") == ["mia"]
 
+    def test_a_calendar_has_a_column_of_its_own(self):
+        mailbox = running(self.rep, calendar_enabled=True)
+        running(self.teammate)
+        calendar = MailboxSync.objects.filter(mailbox=mailbox, kind="calendar")
+        calendar.update(stopped_at=timezone.now(), failure_text="The calendar did not answer.")
+        response = self.client.get(self.url)
+        self.assertContains(response, "The calendar did not answer.", count=1)
+        self.assertContains(response, "Restart")
+        self.assertNotContains(response, "not read yet")
+        assert self.shown(state="stopped") == ["mia"]
+        assert self.shown(sort="calendar") == ["sam", "mia"]
+        assert self.shown(sort="-calendar") == ["mia", "sam"]
+
+    def test_a_calendar_that_no_worker_takes_is_behind_too(self):
+        mailbox = running(self.rep, calendar_enabled=True)
+        calendar = MailboxSync.objects.filter(mailbox=mailbox, kind="calendar")
+        calendar.update(next_due_at=timezone.now() - timedelta(hours=1))
+        assert self.shown(group="behind") == ["mia"]
+        self.assertContains(self.client.get(self.url), "1 h ago</time> and no worker")
+
     def test_one_that_is_read_just_now_is_not_behind(self):
         mailbox = running(self.rep)
         change_email_side(
@@ -175,7 +195,16 @@ class MailboxesTests(EmailCastTestCase):
     def test_sorting_copes_with_what_is_not_known(self):
         running(self.rep)
         Mailbox.objects.create(user=self.teammate, email_enabled=True)
-        for key in ("user", "state", "authorised", "last", "next", "matched", "unmatched"):
+        for key in (
+            "user",
+            "state",
+            "calendar",
+            "authorised",
+            "last",
+            "next",
+            "matched",
+            "unmatched",
+        ):
             assert len(self.shown(sort=key)) == 2, key
 
     def test_pages(self):
@@ -254,19 +283,38 @@ def test_each_state_has_its_group_and_troubled_ones_are_explained(evidence, stat
 
 
 @pytest.mark.django_db
-def test_a_calendar_is_not_read_yet_and_so_has_no_state_and_is_never_late():
+def test_the_calendar_has_a_state_of_its_own_and_the_graver_one_counts():
     mailbox: Any = RunningMailboxFactory(calendar_enabled=True)
-    long_ago = NOW - timedelta(days=1)
-    MailboxSync.objects.filter(mailbox=mailbox, kind="calendar").update(next_due_at=long_ago)
+    calendar = MailboxSync.objects.filter(mailbox=mailbox, kind="calendar")
+    problem = {"name": "Clients", "cause": "The mailbox has no calendar named “Clients”."}
+    calendar.update(problems=[problem])
     (row,) = mailbox_rows(now=NOW, interval=5)
-    assert row.states == {State.RUNNING}
-    assert row.group == Group.HEALTHY
+    assert (row.email.state, row.calendar.state) == (State.RUNNING, State.PARTIAL)
+    assert row.states == {State.RUNNING, State.PARTIAL}
+    assert row.group == Group.ATTENTION
+    assert row.explanations == ["Clients: The mailbox has no calendar named “Clients”."]
 
+    calendar.update(problems=[], next_due_at=NOW - timedelta(days=1))
+    (row,) = mailbox_rows(now=NOW, interval=5)
+    assert row.group == Group.BEHIND
+
+    calendar.update(next_due_at=NOW)
     Mailbox.objects.update(email_enabled=False)
     (row,) = mailbox_rows(now=NOW, interval=5)
-    assert not row.states
-    assert row.main.next_due_at is None
-    assert row.group == Group.HEALTHY
+    assert row.main is row.calendar
+    assert (row.states, row.group) == ({State.RUNNING}, Group.HEALTHY)
+    assert row.main.next_due_at == NOW
+
+
+@pytest.mark.django_db
+def test_a_calendar_that_is_switched_off_has_no_say():
+    mailbox: Any = RunningMailboxFactory()
+    long_ago = NOW - timedelta(days=1)
+    MailboxSync.objects.filter(mailbox=mailbox, kind="calendar").update(
+        failure="bug", next_due_at=long_ago
+    )
+    (row,) = mailbox_rows(now=NOW, interval=5)
+    assert (row.states, row.group) == ({State.RUNNING}, Group.HEALTHY)
 
 
 @pytest.mark.django_db

@@ -19,6 +19,9 @@ DEFAULTS = {
     "retention_days": "365",
     "stop_after_failures": "10",
     "company_domains": "",
+    "appointments": "my-contacts",
+    "deletion_limit": "20",
+    "deletion_share": "50",
 }
 
 
@@ -67,7 +70,9 @@ class SettingsTests(EmailCastTestCase):
         self.assertNotContains(self.client.get(self.url), "Below 5 min")
 
     def test_what_is_out_of_bounds_is_refused_with_the_bounds(self):
-        for name, (low, high) in LIMITS.items():
+        here = {name: limits for name, limits in LIMITS.items() if name in DEFAULTS}
+        assert len(here) >= 7
+        for name, (low, high) in here.items():
             for value in (low - 1, high + 1, "", "x", "1.5"):
                 response = self.post(**{name: str(value)})
                 self.assertContains(response, f"This is a whole number from {low} to {high}.")
@@ -79,6 +84,22 @@ class SettingsTests(EmailCastTestCase):
         response = self.client.get(self.url)
         self.assertContains(response, 'value="northsound.example; other.example"')
         self.assertContains(self.post(company_domains="no domain"), "not “no domain”")
+
+    def test_whose_appointments_are_imported(self):
+        self.post(appointments="any-contact")
+        assert system_settings.current().appointments == "any-contact"
+        self.assertContains(self.post(appointments="everybody's"), "Choose one of the two.")
+        assert system_settings.current().appointments == "any-contact"
+
+    def test_the_brake_of_calendars(self):
+        self.post(deletion_limit="5", deletion_share="10")
+        current = system_settings.current()
+        assert (current.deletion_limit, current.deletion_share) == (5, 10)
+
+    def test_settings_of_other_pages_are_not_touched(self):
+        system_settings.change("bcc", "on")
+        self.post(interval="10")
+        assert system_settings.current().bcc
 
     def test_one_bad_value_keeps_the_others_from_being_saved_and_typed_again(self):
         response = self.post(interval="0", retention_days="90")

@@ -1,4 +1,4 @@
-"""What commands over connected mailboxes share: which ones, the progress bar, the exit code."""
+"""What commands over connected mailboxes share: which ones, and the exit code."""
 
 import sys
 from argparse import ArgumentParser
@@ -6,14 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
-from tqdm import tqdm
 
 from accounts import system_settings
 from accounts.addresses import normalise
 from accounts.models import MailboxSync
-
-#: Seconds for which another reader of a mailbox is waited for.
-PATIENCE = 15 * 60
 
 
 class MailboxCommand(BaseCommand):
@@ -47,14 +43,3 @@ class MailboxCommand(BaseCommand):
         elif not syncs:
             self.stdout.write("No mailbox is connected yet.")
         return list(syncs.order_by("mailbox__address"))
-
-
-class Progress(tqdm):  # type: ignore[misc]
-    """A bar of the messages listed in one mailbox; none where nobody watches."""
-
-    def __init__(self, sync: MailboxSync) -> None:
-        super().__init__(desc=sync.mailbox.address, unit=" messages", disable=None)
-
-    def listed(self, folder: str, messages: int) -> None:
-        self.set_postfix_str(folder, refresh=False)
-        self.update(messages)

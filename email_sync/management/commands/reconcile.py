@@ -1,11 +1,12 @@
 """A check of coverage in the foreground: counts, heals, counts again."""
 
+from accounts.foreground import PATIENCE, Progress
 from accounts.gateway import nylas
 from accounts.models import MailboxSync
 from accounts.outcomes import describe
 from accounts.system_settings import Settings
 from email_sync.coverage import Check, FolderCount, check_mailbox
-from email_sync.management.commands._mailboxes import PATIENCE, MailboxCommand, Progress
+from email_sync.management.commands._mailboxes import MailboxCommand
 
 
 class Command(MailboxCommand):
@@ -16,7 +17,7 @@ class Command(MailboxCommand):
 
     def work(self, sync: MailboxSync, settings: Settings) -> bool:
         """One mailbox; whether the ledger has everything in the end."""
-        with Progress(sync) as progress:
+        with Progress(sync.mailbox.address) as progress:
             check = check_mailbox(
                 sync,
                 gateway=nylas(),

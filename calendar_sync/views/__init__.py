@@ -1,0 +1,1 @@
+"""The screens of this app, one module for each subject."""
