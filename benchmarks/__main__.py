@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import django
 
-PARTS = ("backfill", "size", "idle", "memory", "webhook")
+PARTS = ("backfill", "size", "idle", "memory", "webhook", "intake")
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -26,16 +26,17 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--sample", type=int, help="mailboxes among them that are read")
     add("--memory-messages", type=int, help="messages of the long backfill")
     add("--deliveries", type=int, help="messages whose way to the page is timed")
+    add("--intake-messages", type=int, help="messages in the monitored Gmail mailbox")
     options = parser.parse_args(arguments)
     full = {
         "messages": 3_000, "rounds": 3, "contacts": 50_000, "large": 1_000_000,
         "mailboxes": 10_000, "sample": 200, "memory_messages": 40_000,
-        "deliveries": 60,
+        "deliveries": 60, "intake_messages": 1_000,
     }  # fmt: skip
     quick = {
         "messages": 600, "rounds": 2, "contacts": 2_000, "large": 20_000,
         "mailboxes": 100, "sample": 20, "memory_messages": 3_000,
-        "deliveries": 10,
+        "deliveries": 10, "intake_messages": 120,
     }  # fmt: skip
     for name, value in (quick if options.quick else full).items():
         if getattr(options, name) is None:

@@ -7,7 +7,7 @@ import time
 
 from django.db import connection
 
-from benchmarks import backfill, floor, idle, memory, scenery, servers, webhook
+from benchmarks import backfill, floor, idle, intake, memory, scenery, servers, webhook
 from benchmarks.backfill import Sizes
 from benchmarks.measuring import Rounds, cpu_rates, keep, median, rates, ratio
 
@@ -31,6 +31,8 @@ def run(options: argparse.Namespace, *, database: str) -> None:
         _memory(options, database)
     if "webhook" in options.parts:
         _webhook(options)
+    if "intake" in options.parts:
+        _intake(options)
 
 
 def _backfill(options: argparse.Namespace) -> None:
@@ -155,3 +157,23 @@ def _webhook(options: argparse.Namespace) -> None:
         "   aim: p95 under 2 s"
     )
     keep("webhook", p50=half, p95=most, longest=latencies[-1], deliveries=len(latencies))
+
+
+def _intake(options: argparse.Namespace) -> None:
+    found = intake.measure(
+        messages=options.intake_messages, contacts=options.contacts, rounds=options.rounds
+    )
+    product, plain = found.rounds["product"], found.rounds["floor"]
+    print(
+        f"\nIntake: {found.messages:,} messages in Gmail, {found.matched:,} matching, "
+        f"{options.contacts:,} contacts, from the replay"
+    )
+    for name, timings in found.rounds.items():
+        print(
+            f"  {name:8} {median(rates(timings)):7,.0f} messages/s, "
+            f"{1000 / median(cpu_rates(timings)):.2f} ms CPU of the worker for each"
+        )
+    print(f"  product / floor   {ratio(rates(product), rates(plain))}")
+    print(f"     … by CPU       {ratio(cpu_rates(product), cpu_rates(plain))}")
+    print(f"  queries           {found.queries} for {found.messages:,} messages")
+    keep("intake", **vars(found))

@@ -40,13 +40,21 @@ def _running(*command: str) -> Iterator[str]:
 
 
 @contextmanager
-def sandbox(*, mailboxes: int, messages: int, history_days: int, anchor: datetime) -> Iterator[str]:
+def sandbox(
+    *,
+    mailboxes: int,
+    messages: int,
+    history_days: int,
+    anchor: datetime,
+    intake_messages: int = 0,
+) -> Iterator[str]:
     """`anchor` is the newest instant of its mail."""
     options = {
         "mailboxes": mailboxes,
         "messages": messages,
         "history-days": history_days,
         "anchor": anchor.isoformat(),
+        "intake-messages": intake_messages,
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     with _running("sandbox", "--port", "0", *words) as url:

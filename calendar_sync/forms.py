@@ -20,6 +20,8 @@ from crm_sync.forms import TablerForm
 #: Lengths that are offered, in minutes.
 DURATIONS = (15, 30, 45, 60, 90, 120, 180, 240, 480)
 USUAL_DURATION = 30
+#: A form's field is called “date”, too.
+Day = date
 #: More days than any view of a calendar shows.
 LONGEST_SPAN = timedelta(days=400)
 
@@ -142,9 +144,7 @@ class ToDoForm(TablerForm, forms.Form):
         widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
         error_messages={"invalid": "This is not a time."},
     )
-    duration = forms.TypedChoiceField(
-        required=False, coerce=int, empty_value=USUAL_DURATION, initial=USUAL_DURATION
-    )
+    duration = forms.TypedChoiceField(required=False, coerce=int, initial=USUAL_DURATION)
     last_date = _day(required=False, label="Until")
     location = forms.CharField(required=False, max_length=300)
     note = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}))
@@ -210,13 +210,13 @@ class ToDoForm(TablerForm, forms.Form):
                 self._clean_time(first)
         return cleaned
 
-    def _clean_days(self, first: date, last: date) -> None:
+    def _clean_days(self, first: Day, last: Day) -> None:
         if last < first:
             self.add_error("last_date", "The last day is before the first one.")
             return
         self.cleaned_data |= {"starts_at": midnight(first), "ends_at": midnight(last)}
 
-    def _clean_time(self, day: date) -> None:
+    def _clean_time(self, day: Day) -> None:
         clock = self.cleaned_data.get("time")
         if "time" in self.errors:
             return
@@ -231,7 +231,8 @@ class ToDoForm(TablerForm, forms.Form):
             return
         # Lengths are real time, also over a night in which the clocks are changed.
         start = start.astimezone(UTC)
-        minutes = self.cleaned_data.get("duration") or 0
+        length = self.cleaned_data.get("duration")
+        minutes = length if isinstance(length, int) else USUAL_DURATION
         self.cleaned_data |= {"starts_at": start, "ends_at": start + timedelta(minutes=minutes)}
 
     _WHEN = frozenset({"date", "time", "duration", "all_day", "last_date"})

@@ -42,23 +42,32 @@ def parse(
     Comma and semicolon separate; a comma inside a name does not: Doe, Ana <ana@x>, quoted or not.
     """
     found: list[Address] = []
-    name_before = ""  # "Doe" of that example, until it is known to whom it belongs
+    before = ""  # "Doe" of that example, until it is known to whom it belongs
     for entry in _entries(text[:_MAX_TEXT]):
-        address, name = _read(entry)
-        name = clean_name(decode(name))
-        if name_before and name and (entry.has_brackets or not address):
-            name, name_before = clean_name(f"{name_before}, {name}"), ""
-        if not address and entry.closed_by == "," and name.count(",") < _MAX_NAME_COMMAS:
-            name_before = name
-            continue
-        found += [Address(address="", name=name_before)] if name_before else []
-        name_before = ""
-        if address or name:
-            found.append(Address(address=address, name="" if name == address else name))
+        for address, name in _read(entry):
+            if before and name and (entry.brackets or not address):
+                name, before = _joined(before, name), ""
+            if not address and entry.closed_by == "," and name.count(",") < _MAX_NAME_COMMAS:
+                before = name
+                continue
+            for one in (Address("", clean_name(decode(before))), _person(address, decode(name))):
+                found += [one] if one.address or one.name else []
+            before = ""
         if len(found) >= limit:
             break
-    found += [Address(address="", name=name_before)] if name_before else []
+    found += [Address("", clean_name(decode(before)))] if before else []
     return tuple(found[:limit])
+
+
+def _joined(before: str, name: str) -> str:
+    """A name that was taken apart at its comma; an encoded word has no blank behind one."""
+    is_encoded = before.count("=?") > before.count("?=")
+    return f"{before},{name}" if is_encoded else f"{before}, {name}"
+
+
+def _person(address: str, name: str) -> Address:
+    name = clean_name(name)
+    return Address(address=address, name="" if name.casefold() == address.casefold() else name)
 
 
 def clean_name(name: str) -> str:
@@ -152,20 +161,21 @@ def _enclosed(text: str, start: int, closer: str) -> tuple[str, int | None]:
     return (text[start:end], end + 1) if end >= 0 else ("", None)
 
 
-def _read(entry: _Entry) -> tuple[str, str]:
-    """The address and the name of one entry."""
+def _read(entry: _Entry) -> list[tuple[str, str]]:
+    """The address and the name of one entry; of several addresses between which no comma stands."""
     words = _SPACES.sub(" ", "".join(entry.words)).strip()[:_MAX_ENTRY]
+    comments = " ".join(entry.comments)[:_MAX_ENTRY]
     for bracket in reversed(entry.brackets):
-        address = _bare(bracket)
-        if "@" in address:
-            return address, _name_beside(words, address) or " ".join(entry.comments)
-    if match := _ADDRESS.search(words):
-        address = match.group().lstrip("'")
-        return address, _name_beside(words, address) or " ".join(entry.comments)
-    for comment in entry.comments:
-        if match := _ADDRESS.search(_MAILTO.sub("", comment[:_MAX_ENTRY])):
-            return match.group(), words
-    return "", " ".join([words, *(f"({comment})" for comment in entry.comments)])[:_MAX_ENTRY]
+        if "@" in (address := _bare(bracket)):
+            return [(address, _name_beside(words, address) or comments)]
+    addresses = [found.lstrip("'") for found in _ADDRESS.findall(words)]
+    if len(addresses) == 1:
+        return [(addresses[0], _name_beside(words, addresses[0]) or comments)]
+    if addresses:
+        return [(address, "") for address in addresses]
+    if match := _ADDRESS.search(_MAILTO.sub("", comments)):
+        return [(match.group(), words)]
+    return [("", f"{words} ({comments})" if comments else words)]
 
 
 def _name_beside(words: str, address: str) -> str:

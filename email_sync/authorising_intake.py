@@ -104,10 +104,11 @@ def complete(
         connecting_intake.authorise(connection, given, by=by, now=now)
     except TransientError as error:
         raise AuthorisationFailed(
-            f"{error} Nothing was changed. Choose Authorize to try again in a moment.", connection
+            f"{error} The access stays as it was. Choose Authorize to try again in a moment.",
+            connection,
         ) from None
     except (ProviderError, connecting_intake.Refused) as error:
-        raise AuthorisationFailed(f"{error} Nothing was changed.", connection) from None
+        raise AuthorisationFailed(f"{error} The access stays as it was.", connection) from None
     return connection
 
 

@@ -10,6 +10,7 @@ import charset_normalizer
 _SAMPLE = 8_000
 #: Text of which less is beyond ASCII is of a Latin alphabet, and between those it guesses badly.
 _FOREIGN_ALPHABET = 0.25
+_ENOUGH_TO_GUESS = 12
 
 #: What senders write and what they mean: the larger set that contains the declared one.
 _MEANT = {
@@ -68,7 +69,8 @@ def _strictly(data: bytes, codec: str) -> str | None:
 
 def _guess(data: bytes) -> str:
     sample = data[:_SAMPLE]
-    if sum(byte > 127 for byte in sample) < len(sample) * _FOREIGN_ALPHABET:
+    foreign = sum(byte > 127 for byte in sample)
+    if foreign < max(_ENOUGH_TO_GUESS, len(sample) * _FOREIGN_ALPHABET):
         return ""
     best = charset_normalizer.from_bytes(sample).best()
     return best.encoding if best else ""
@@ -79,7 +81,7 @@ def _codec(charset: str) -> str:
     """Python's name of the charset that is meant; "" for none or one that does not exist."""
     try:
         name = codecs.lookup(charset[:60].strip().strip("\"'")).name
-        b"".decode(name)  # refuses what turns bytes into bytes (hex, zip)
+        b"a".decode(name, "ignore")  # refuses what turns bytes into bytes (hex, zip)
     except (LookupError, ValueError):
         return ""
     name = _MEANT.get(name, name)

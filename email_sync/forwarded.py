@@ -263,14 +263,13 @@ def _read(found: _Found, received: mime.Received) -> Original:
     start = found.start
     if isinstance(start, Attribution):
         values = {"from": start.sender, "date": start.date}
-        languages: tuple[str, ...] = ()
     else:
-        values, languages = dict(start.values), start.languages
+        values = dict(start.values)
     date_text = values.get("date", "")
     sent, _ = received.written_date
     written = forwarded_dates.parse(
         date_text,
-        languages=languages,
+        languages=start.languages,
         zone=(sent and sent.tzinfo) or UTC,  # where the rep's mail program was
         sent=sent,
     )

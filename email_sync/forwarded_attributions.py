@@ -5,9 +5,16 @@ from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from email_sync import forwarded_dates
-from email_sync.forwarded_labels import Separator, label_of, says_wrote, visible, without_fringe
+from email_sync.forwarded_labels import (
+    Separator,
+    label_of,
+    languages_of_writing,
+    visible,
+    without_fringe,
+)
 from email_sync.forwarded_lines import Line
 
 _MAX_LINES = 3
@@ -31,9 +38,10 @@ class Attribution(Struct, frozen=True):
 
     sender: str
     date: str
-    first: int
-    after: int
-    depth: int
+    languages: tuple[str, ...] = ()
+    first: int = 0
+    after: int = 0
+    depth: int = 0
     separator: Separator | Literal[""] = ""
 
 
@@ -59,32 +67,35 @@ def attribution_at(lines: Sequence[Line], index: int) -> Attribution | None:
         found = _taken_apart(sentence[:-1].strip()) if len(sentence) <= _MAX_SENTENCE else None
         if found is None or label_of(lines[index].linked):
             return None
-        return Attribution(
-            sender=found[0], date=found[1], first=index, after=after + 1, depth=depth
-        )
+        return replace(found, first=index, after=after + 1, depth=depth)
     return None
 
 
-def _taken_apart(sentence: str) -> tuple[str, str] | None:
+def _taken_apart(sentence: str) -> Attribution | None:
     """Who and when; None where the sentence does not say that somebody wrote.
 
     It must name an address and a date, or say “wrote” with one of the two.
     """
     bracketed = _last_match(_BRACKETED, sentence)
+    languages = languages_of_writing(sentence)
     before = sentence[: bracketed.start()] if bracketed else sentence
     if _CLOCK.search(before) or _YEAR.search(before):
         date, name = _date_and_name(before)
     else:
         behind = sentence[bracketed.end() :] if bracketed else ""
         date, name = without_fringe(behind), without_fringe(before)
-    evidence = (bracketed is not None) + says_wrote(sentence)
+    evidence = (bracketed is not None) + bool(languages)
     if not evidence or not (name or bracketed):
         return None
-    has_date = forwarded_dates.parse(date).date is not None
+    has_date = forwarded_dates.parse(date, languages=languages).date is not None
     if evidence + has_date < 2:
         return None
     address = f" <{bracketed.group().strip('()[]<> ')}>" if bracketed else ""
-    return f"{name.strip(_QUOTES)}{address}".strip(), date if has_date else ""
+    return Attribution(
+        sender=f"{name.strip(_QUOTES)}{address}".strip(),
+        date=date if has_date else "",
+        languages=languages,
+    )
 
 
 def _date_and_name(text: str) -> tuple[str, str]:

@@ -86,8 +86,8 @@ def find(
             continue
         found = (
             _announced(lines, index)
-            or _in_markup(lines, index)
             or _labelled(lines, index, is_expected=is_expected)
+            or _in_markup(lines, index)
             or attribution_at(lines, index)
         )
         attempts += 1
@@ -484,6 +484,7 @@ def _guessed(lines: Sequence[Line], start: int) -> Block | None:
         if label is None and (field := _field_of(value, values)):
             values[field] = value
     values.pop("other", None)
+    languages = Counter(language for label, _ in rows if label for language in label.languages)
     if len(values) < 3 or not sender_of(values):
         return None
     return Block(
@@ -491,6 +492,7 @@ def _guessed(lines: Sequence[Line], start: int) -> Block | None:
         first=start,
         after=index,
         depth=lines[start].depth,
+        languages=tuple(language for language, _ in languages.most_common()),
         structure=lines[start].structure,
         is_guessed=any(label is None for label, _ in rows),
     )

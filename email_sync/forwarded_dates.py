@@ -257,8 +257,8 @@ def _named_days(text: str, languages: Sequence[str]) -> list[date]:
     """The days that a date with a month's name may mean, in the languages that explain it best."""
     if not any(c.isdigit() for c in text) or not any(c.isalpha() for c in text):
         return []
-    others = (language for language in LANGUAGES if language not in languages)
-    for group in (languages, *((other,) for other in others)):
+    likely = tuple(language for language in languages if language in LANGUAGES)
+    for group in (likely, tuple(LANGUAGES)):
         readings = [reading for language in group for reading in _read_in(text, language)]
         if readings:
             best = max(known for known, _ in readings)

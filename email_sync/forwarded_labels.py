@@ -109,12 +109,8 @@ for _language in LANGUAGES.values():
 #: “Forwarded by Ana on …”, “Forwarded message from ana@x”, “End of …”: the phrase and more.
 _OPENINGS = tuple(phrase for phrase in _SEPARATORS if len(phrase) > 8)
 
-_WROTE = sorted(
-    {word for one in LANGUAGES.values() for word in map(comparable, one.wrote)}, key=len
-)
-_BESIDE = sorted(
-    {word for one in LANGUAGES.values() for word in map(comparable, one.beside)}, key=len
-)
+_WROTE = _table((name, language.wrote) for name, language in LANGUAGES.items())
+_BESIDE = _table((name, language.beside) for name, language in LANGUAGES.items())
 _ON_BEHALF = re.compile(
     "|".join(
         rf"[\s;]+{re.escape(words)}[\s;:]+" for one in LANGUAGES.values() for words in one.on_behalf
@@ -123,7 +119,7 @@ _ON_BEHALF = re.compile(
 )
 #: A display name before an address; “a@x <a@x>” has none.
 _NAME_BEFORE = re.compile(r"[^<>@\[\]]*[^\W\d_][^<>@\[\]]*[<\[]")
-_FRINGE = [*reversed(_WROTE), *reversed(_BESIDE)]
+_FRINGE = (*sorted(_WROTE, key=len, reverse=True), *sorted(_BESIDE, key=len, reverse=True))
 
 
 def label_of(line: str) -> Label | None:
@@ -257,17 +253,18 @@ def writer_in(sender: str) -> str:
     return first if is_person and not _NAME_BEFORE.match(second) else second
 
 
-def says_wrote(sentence: str) -> bool:
-    """Whether a sentence says, in any language, that somebody wrote."""
+def languages_of_writing(sentence: str) -> tuple[str, ...]:
+    """The languages in which a sentence says that somebody wrote; none where it does not."""
     plain = comparable(sentence)
-    return any(_holds(plain, word) for word in _WROTE)
+    said = (languages for word, languages in _WROTE.items() if _holds(plain, word))
+    return tuple(sorted(frozenset[str]().union(*said)))
 
 
 def _holds(text: str, word: str) -> bool:
     start = text.find(word)
     if start < 0:
         return False
-    before, after = text[start - 1 : start], text[start + len(word) :][:1]
+    before, after = text[max(0, start - 1) : start], text[start + len(word) :][:1]
     return word[0] >= _NO_BLANKS or not (before.isalpha() or after.isalpha())
 
 

@@ -7,16 +7,16 @@ recipients and raises on malformed ones; its tolerance of damage is kept.
 import binascii
 import re
 import string
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from email.message import Message
-from email.utils import parsedate_tz
+from email.utils import parsedate_to_datetime
 
 from email_sync.charsets import decode, storable
 
 #: Fields of one block that are kept, and characters of one value.
 MAX_FIELDS = 2_000
 MAX_VALUE = 400_000
-_MAX_BLOCK = 1_000_000
+_MAX_BLOCK = 600_000
 _MAX_PARAMETERS = 4_000
 
 _NAME = re.compile(rb"([!-9;-~]{1,200})[ \t]*:")
@@ -39,13 +39,14 @@ def split(data: bytes) -> tuple[bytes, bytes]:
     seen: set[bytes] = set()
     while position < min(len(data), _MAX_BLOCK):
         end = data.find(b"\n", position) + 1 or len(data)
-        if data[position:end].strip(b"\r\n") == b"":
-            return data[start:position], data[end:]
         is_folded = data[position] in b" \t" and position > start
-        match = _NAME.match(data, position, end)
-        if match:
+        if is_folded:
+            pass
+        elif match := _NAME.match(data, position, end):
             seen.add(match.group(1).lower())
-        elif not is_folded and not _is_junk(data, end, seen):
+        elif not data[position:end].strip(b"\r\n"):
+            return data[start:position], data[end:]
+        elif not _is_junk(data, end, seen):
             return data[start:position], data[position:]
         position = end
     return data[start:position], data[position:]
@@ -153,12 +154,10 @@ def parse_date(value: str) -> tuple[datetime | None, bool]:
     None where there is none or an impossible one. “-0000” is no zone (RFC 5322, 3.3).
     """
     try:
-        parts = parsedate_tz(value[:200])
-        if parts is None:
-            return None, False
-        offset = parts[9]
-        date = datetime(*parts[:6], tzinfo=timezone(timedelta(seconds=offset or 0)))
+        date = parsedate_to_datetime(value[:200])
+        has_zone = date.tzinfo is not None
+        date = date if has_zone else date.replace(tzinfo=UTC)
         date.astimezone(UTC)  # within a day of year 1 or 9999 there is no such time
-        return date, offset is not None
     except (ValueError, TypeError, IndexError, OverflowError):
         return None, False
+    return date, has_zone

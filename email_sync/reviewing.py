@@ -44,12 +44,13 @@ def trust(review: IntakeReview, *, by: User, now: datetime) -> None:
     _settle(review, Decision.TRUSTED, by=by, now=now, is_sender_proved=True, then=_trust)
 
 
-def _trust(item: Processed, by: User) -> None:
-    user = User.objects.get(pk=item.origin.user_id)
+def _trust(entry: LedgerEntry, by: User) -> None:
+    if entry.user is None:
+        raise Refused("It is no user's address, so it cannot be trusted.")
     trusted, _ = TrustedSender.objects.get_or_create(
-        address=item.addresses["from"][0], defaults={"user": user, "trusted_by": by}
+        address=entry.from_address, defaults={"user": entry.user, "trusted_by": by}
     )
-    if trusted.user_id != user.pk:
+    if trusted.user != entry.user:
         raise Refused("This address is trusted as another user's already.")
 
 
@@ -120,7 +121,7 @@ def _settle(
     now: datetime,
     is_sender_proved: bool = False,
     correction: dict[str, Any] | None = None,
-    then: Callable[[Processed, User], None] = lambda item, by: None,
+    then: Callable[[LedgerEntry, User], None] = lambda entry, by: None,
 ) -> None:
     """Read the message again and write what becomes of it into its entry; `then` goes with it."""
     entry = LedgerEntry.objects.select_related("intake").get(pk=review.entry_id)
@@ -143,7 +144,7 @@ def _settle(
             raise Refused(
                 "The same message is in the history already, so this one can be dismissed."
             ) from None
-        then(item, by)
+        then(entry, by)
 
 
 def _ruling(

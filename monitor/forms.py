@@ -83,16 +83,17 @@ def reasons_of(outcome: str) -> list[tuple[str, str]]:
     return [
         (reason.value, reason.label)
         for reason in Reason
-        if _OUTCOMES.get(reason, Outcome.EXCLUDED) == outcome
+        if _OUTCOMES.get(reason, Outcome.UNMATCHED) == outcome
     ]
 
 
-#: What an entry with the reason is; the others are ways to be excluded.
+#: What an entry with the reason is; with the others it is unmatched.
 _OUTCOMES = {
     Reason.MATCHED: Outcome.MATCHED,
-    Reason.NOT_MY_CONTACT: Outcome.UNMATCHED,
-    Reason.UNKNOWN_ADDRESS: Outcome.UNMATCHED,
-    Reason.BEFORE_SYNC_START: Outcome.UNMATCHED,
+    Reason.EXCLUDED_ADDRESS: Outcome.EXCLUDED,
+    Reason.EXCLUDED_DOMAIN: Outcome.EXCLUDED,
+    Reason.INTERNAL_ONLY: Outcome.EXCLUDED,
+    Reason.DELETED_IN_CRM: Outcome.EXCLUDED,
     Reason.PROCESSING_ERROR: Outcome.FAILED,
 }
 

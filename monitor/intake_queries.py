@@ -46,7 +46,7 @@ def periods(connection: IntakeConnection, *, now: datetime, zone: tzinfo) -> lis
     today = now.astimezone(zone).date()
     entries = LedgerEntry.objects.filter(intake=connection)
     found = []
-    for name, days in (("Today", 1), (f"Last {COUNTED_DAYS} days", COUNTED_DAYS)):
+    for name, days in (("Mail of today", 1), (f"Mail of {COUNTED_DAYS} days", COUNTED_DAYS)):
         since = today - timedelta(days=days - 1)
         counts = _by_outcome(filtered(entries, Narrowing(since=since), zone=zone))
         shown = [(outcome, counts[outcome]) for outcome in Outcome if counts[outcome]]

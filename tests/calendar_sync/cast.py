@@ -1,5 +1,6 @@
 """The people of tests about the calendar's screens, and items for them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from accounts.models import Contact, User
@@ -51,7 +52,7 @@ def days(first: datetime, last: datetime | None = None) -> dict:
     }
 
 
-def an_appointment(*, contacts: list[Contact] = (), **fields) -> ActionItem:
+def an_appointment(*, contacts: Sequence[Contact] = (), **fields) -> ActionItem:
     """An imported one: the owner is the organiser, the contacts are invited."""
     values = {
         "title": "Review rates",

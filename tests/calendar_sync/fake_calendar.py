@@ -69,10 +69,14 @@ class FakeCalendar:
     )
     events: dict[str, Event] = field(default_factory=dict)
     unreadable: list[UnreadableEvent] = field(default_factory=list)
+    #: Events that no listing shows, though they are there.
+    hidden: set[str] = field(default_factory=set)
     page_size: int = 2
     lists_cancelled: bool = True
     tells_updates: bool = True
     now: Callable[[], datetime] = lambda: NOW
+    #: Called while a request is on its way.
+    travel: Callable[[], None] = lambda: None
     before: Callable[[str, str], None] = lambda kind, subject: None
     after: Callable[[str, str], None] = lambda kind, subject: None
     #: What becomes of a description that is written.
@@ -109,6 +113,7 @@ class FakeCalendar:
     def _asked(self, kind: str, subject: str = "") -> None:
         self.asked[kind] += 1
         self.before(kind, subject)
+        self.travel()
 
     def calendars(self, grant_id: str) -> list[Calendar]:
         self._asked("calendars")
@@ -139,7 +144,7 @@ class FakeCalendar:
         return EventPage(tuple(found[: self.page_size]), unreadable, next_page)
 
     def _is_listed(self, event: Event, calendar_id: str, start: datetime, end: datetime) -> bool:
-        if event.calendar_id != calendar_id:
+        if event.calendar_id != calendar_id or event.id in self.hidden:
             return False
         if event.time is None:
             return True

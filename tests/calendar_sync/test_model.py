@@ -30,7 +30,7 @@ from accounts.models import Mailbox, MailboxSync
 from accounts.system_settings import Settings
 from calendar_sync import changing, descriptions, rules
 from calendar_sync.contents import content_of, content_of_event, time_of
-from calendar_sync.merging import prints
+from calendar_sync.merging import Agreed, prints
 from calendar_sync.models import ActionItem, ActionItemChange, EventLink
 from calendar_sync.passing import Pass
 from crm_sync.providers.errors import TransientError
@@ -47,6 +47,9 @@ HOURS = st.integers(1, 200)
 
 class Crash(BaseException):
     """The process ends here: nothing of ours gets to clean up."""
+
+
+ERRORS = st.sampled_from([Crash, TransientError])
 
 
 @dataclass
@@ -88,6 +91,8 @@ class CalendarLife(RuleBasedStateMachine):
         self.edits: dict[tuple[str, str], Edits] = {}
         self.count = 0
         self.has_bound = False
+        #: Times that somebody wrote in the mail app, in words.
+        self.times_there: set[str] = set()
 
     def teardown(self) -> None:
         try:
@@ -112,6 +117,7 @@ class CalendarLife(RuleBasedStateMachine):
         for rep, skew in zip(self.reps.values(), skews, strict=True):
             calendar = rep.calendar
             calendar.page_size = page_size
+            calendar.travel = lambda: self.world.later(seconds=1)
             calendar.now = lambda skew=skew: self.world.now + timedelta(seconds=skew)
             calendar.lists_cancelled = lists_cancelled
             calendar.tells_updates = tells_updates
@@ -155,12 +161,7 @@ class CalendarLife(RuleBasedStateMachine):
     @precondition(lambda self: self.items)
     @rule(data=st.data(), name=st.sampled_from(FIELDS), hours=HOURS)
     def edit(self, data, name, hours):
-        item = self.an_item(data)
-        if name == "time":
-            when = self.unique_time(hours)
-            self.change(item, starts_at=when.starts_at, ends_at=when.ends_at, all_day=False)
-        else:
-            self.change(item, **{name: self.token("CRM")})
+        self.write_here("", None, self.an_item(data), name, hours)
 
     @precondition(lambda self: self.items)
     @rule(data=st.data())
@@ -233,19 +234,8 @@ class CalendarLife(RuleBasedStateMachine):
     @rule(data=st.data(), name=st.sampled_from(FIELDS), hours=HOURS)
     def edit_there(self, data, name, hours):
         rep, event = data.draw(st.sampled_from(self.own_events()))
-        edits = self.edits.setdefault((rep, event.id), Edits(self.item_of(rep, event)))
-        calendar = self.reps[rep].calendar
-        if name == "time":
-            when = self.unique_time(hours)
-            edits.tokens["time"] = rules.describe_time(when, self.reps[rep].user.zone)
-            calendar.edit(event.id, time=when)
-            return
-        token = edits.tokens[name] = self.token("mail app")
-        if name == "note":
-            _, card = descriptions.split(event.description)
-            calendar.edit(event.id, description=descriptions.compose(token, card))
-        else:
-            calendar.edit(event.id, **{name: token})
+        item = ActionItem.objects.get(pk=self.item_of(rep, event))
+        self.write_there(rep, event, item, name, hours)
 
     @precondition(lambda self: self.own_events())
     @rule(data=st.data())
@@ -290,20 +280,97 @@ class CalendarLife(RuleBasedStateMachine):
         event = data.draw(st.sampled_from(self.appointments()))
         self.world.mia.calendar.delete(event.id)
 
+    @precondition(lambda self: self.own_events() or self.appointments())
+    @rule(data=st.data(), is_hidden=st.booleans())
+    def listings_forget_an_event(self, data, is_hidden):
+        """It is there all the same; or they show all of them again."""
+        events = [*self.own_events(), *(("mia", event) for event in self.appointments())]
+        name, event = data.draw(st.sampled_from(events))
+        if is_hidden:
+            self.reps[name].calendar.hidden.add(event.id)
+        else:
+            self.reps[name].calendar.hidden.clear()
+
     # --- passes --------------------------------------------------------------------------------
     @rule(rep=st.sampled_from(["mia", "tom"]), whole=st.booleans(), times=st.integers(1, 2))
     def a_pass(self, rep, whole, times):
+        self.passes(rep, whole, times)
+        self.each_change_is_carried_over(rep)
+        self.no_edit_is_lost_without_a_trace(rep)
+
+    def passes(self, rep: str, whole: bool, times: int) -> None:
         for _ in range(times):
             with transaction.atomic():
                 report = self.world.sync(self.reps[rep], whole=whole, settings=SETTINGS)
             assert report.error is None, report.error
             assert report.outcome == "complete", report
+            self.world.later(seconds=1)
+
+    @precondition(lambda self: self.own_events())
+    @rule(
+        data=st.data(),
+        name=st.sampled_from(FIELDS),
+        hours=HOURS,
+        gap=st.integers(-900, 900).filter(lambda seconds: abs(seconds) > 5),
+    )
+    def both_sides_edit_the_same_field(self, data, name, hours, gap):
+        """The newer one wins, however wrong the provider's clock is."""
+        rep, event = data.draw(st.sampled_from(self.own_events()))
+        self.a_pass(rep, True, 2)
+        event = self.reps[rep].calendar.shown().get(event.id, event)
+        link = EventLink.objects.live().filter(
+            event_id=event.id, mailbox=self.reps[rep].mailbox, item__origin="crm"
+        )
+        cursor = self.world.cursor(self.reps[rep])
+        if not link.exists() or cursor.clock_offset is None:
+            return
+        item = link.get().item
+        if not self.is_within(item, event, self.reps[rep]):
+            return
+        first, second = (self.write_here, self.write_there)[:: 1 if gap < 0 else -1]
+        self.world.later(minutes=1)
+        first(rep, event, item, name, hours)
+        self.world.later(seconds=abs(gap))
+        value = second(rep, event, item, name, hours)
+        self.world.later(seconds=5)
+        self.a_pass(rep, False, 1)
+        item = ActionItem.objects.get(pk=item.pk)
+        if self.is_within(item, self.reps[rep].calendar.shown().get(event.id), self.reps[rep]):
+            found = item.starts_at if name == "time" else getattr(item, name)
+            is_dated = self.reps[rep].calendar.tells_updates
+            assert (found == value) is (is_dated or second == self.write_here), "the older won"
+
+    def write_here(self, rep, event, item, name, hours):
+        if name == "time":
+            when = self.unique_time(hours)
+            self.change(item, starts_at=when.starts_at, ends_at=when.ends_at, all_day=False)
+            return when.starts_at
+        token = self.token("CRM")
+        self.change(item, **{name: token})
+        return token
+
+    def write_there(self, rep, event, item, name, hours):
+        calendar = self.reps[rep].calendar
+        edits = self.edits.setdefault((rep, event.id), Edits(item.pk))
+        if name == "time":
+            when = self.unique_time(hours)
+            edits.tokens["time"] = rules.describe_time(when, self.reps[rep].user.zone)
+            self.times_there.add(edits.tokens["time"])
+            calendar.edit(event.id, time=when)
+            return when.starts_at
+        token = edits.tokens[name] = self.token("mail app")
+        if name == "note":
+            _, card = descriptions.split(event.description)
+            calendar.edit(event.id, description=descriptions.compose(token, card))
+        else:
+            calendar.edit(event.id, **{name: token})
+        return token
 
     @rule(
         rep=st.sampled_from(["mia", "tom"]),
         whole=st.booleans(),
         request=st.integers(1, 12),
-        error=st.sampled_from([Crash, TransientError]),
+        error=ERRORS,
         moment=st.sampled_from(["before", "after"]),
     )
     def a_pass_that_is_cut_off_at_a_request(self, rep, whole, request, error, moment):
@@ -351,18 +418,63 @@ class CalendarLife(RuleBasedStateMachine):
                 self.change(ActionItem.objects.get(pk=known), location=self.token("CRM"))
             elif left[0] == 0 and (events := self.own_events()):
                 name, event = events[0]
-                edits = self.edits.setdefault((name, event.id), Edits(self.item_of(name, event)))
-                if kind != "delete":
-                    edits.tokens["location"] = self.token("mail app")
-                    changes = {"location": edits.tokens["location"]}
-                    self.reps[name].calendar.edit(event.id, **changes)
+                item = ActionItem.objects.get(pk=self.item_of(name, event))
+                # Who changes the very field, or removes the event, at this instant goes first.
+                if kind != "delete" and not self.is_pending(item, "location"):
+                    self.write_there(name, event, item, "location", 1)
 
         calendar = self.reps[rep].calendar
         calendar.before = edit
         try:
-            self.a_pass(rep, False, 1)
+            self.passes(rep, False, 1)
         finally:
             calendar.before = lambda kind, subject: None
+
+    @precondition(lambda self: self.items)
+    @rule(data=st.data(), name=st.sampled_from(FIELDS), hours=HOURS)
+    def an_edit_during_a_write_whose_answer_is_lost(self, data, name, hours):
+        """What the write left behind is younger than the edit, and yet nobody's change."""
+        item = self.an_item(data)
+        rep = self.reps[item.owner.username]
+        self.write_here("", None, item, name, hours)
+
+        def edit(kind: str, subject: str) -> None:
+            if kind == "update":
+                self.write_here("", None, item, name, hours)
+
+        def cut(kind: str, subject: str) -> None:
+            if kind == "update":
+                raise TransientError("cut off")
+
+        rep.calendar.before, rep.calendar.after = edit, cut
+        try:
+            self.a_pass_that_may_crash(rep, False)
+        finally:
+            rep.calendar.before = rep.calendar.after = lambda kind, subject: None
+
+    @rule(rep=st.sampled_from(["mia", "tom"]), hours=st.integers(1, 60), error=ERRORS)
+    def an_event_is_made_whose_answer_is_lost_and_which_is_late_in_listings(
+        self, rep, hours, error
+    ):
+        self.create(rep, hours, True, False)
+        calendar = self.reps[rep].calendar
+
+        def cut(kind: str, subject: str) -> None:
+            if kind == "create":
+                calendar.hidden.add(subject)
+                raise error("cut off")
+
+        calendar.after = cut
+        try:
+            self.a_pass_that_may_crash(self.reps[rep], False)
+        finally:
+            calendar.after = lambda kind, subject: None
+
+    def is_pending(self, item: ActionItem, name: str) -> bool:
+        """Whether the CRM has a change of this field that is not written yet."""
+        here = prints(content_of(item))[name]
+        links = EventLink.objects.filter(item=item)
+        return any(Agreed.read(link.agreed).here.get(name) != here for link in links)
 
     def a_pass_that_may_crash(self, rep: Rep, whole: bool) -> None:
         """What was committed before a crash stays; the dead reader's lease is there for taking."""
@@ -379,21 +491,24 @@ class CalendarLife(RuleBasedStateMachine):
 
     # --- what must hold ------------------------------------------------------------------------
     def come_to_rest(self) -> None:
+        for rep in self.reps.values():
+            rep.calendar.hidden.clear()
         for _ in range(4):
             self.world.later(hours=2)
             for name in self.reps:
-                self.a_pass(name, False, 1)
+                self.passes(name, True, 1)
         written = [rep.calendar.asked[kind] for rep in self.reps.values() for kind in WRITES]
-        self.world.later(hours=2)
         for name in self.reps:
-            self.a_pass(name, True, 1)
+            self.passes(name, True, 1)
         again = [rep.calendar.asked[kind] for rep in self.reps.values() for kind in WRITES]
         assert written == again, "it never comes to rest"
         for name, rep in self.reps.items():
             self.each_item_is_one_event(name, rep)
         self.items_are_what_people_made_of_them()
         self.each_appointment_is_one_item()
-        self.no_edit_is_lost_without_a_trace()
+        for name in self.reps:
+            self.no_edit_is_lost_without_a_trace(name)
+        self.only_the_mail_app_changed_what_it_is_said_to_have()
 
     def window(self, rep: Rep) -> rules.Window:
         mailbox = Mailbox.objects.get(pk=rep.mailbox.pk)
@@ -456,11 +571,41 @@ class CalendarLife(RuleBasedStateMachine):
         if item is not None and item.deleted_at is None and window.holds(time_of(item)):
             assert item.cancelled_at is not None
 
-    def no_edit_is_lost_without_a_trace(self) -> None:
+    def each_change_is_carried_over(self, name: str) -> None:
+        """At once, not only in the end: an uninterrupted pass leaves nothing undone."""
+        rep = self.reps[name]
+        events = {i: e for i, e in rep.calendar.shown().items() if i not in rep.calendar.hidden}
+        for link in EventLink.objects.live().filter(mailbox=rep.mailbox, event_id__in=events):
+            item, event = link.item, events[link.event_id]
+            if self.is_within(item, event, rep) and not item.is_imported:
+                assert prints(content_of(item)) == prints(content_of_event(event)), "not carried"
+            elif self.is_within(item, event, rep):
+                assert (item.title, time_of(item)) == (event.title, event.time), "not followed"
+
+    def only_the_mail_app_changed_what_it_is_said_to_have(self) -> None:
+        """Our own writes that come back are nobody's change."""
+        rows = ActionItemChange.objects.filter(item__origin="crm")
+        taken = [
+            (label, after)
+            for row in rows.filter(origin="calendar")
+            for label, (_, after) in row.fields.items()
+        ]
+        replaced = [
+            (label, before)
+            for row in rows.filter(summary__startswith="A change in the mail app")
+            for label, (before, _) in row.fields.items()
+        ]
+        for label, value in [*taken, *replaced]:
+            known = value in self.times_there or value.startswith("mail app")
+            assert known, f"{label} was never {value} in the mail app"
+
+    def no_edit_is_lost_without_a_trace(self, of: str) -> None:
         """What the mail app's user wrote last into a field stands in the item or in its history."""
         for (name, event_id), edits in self.edits.items():
             item = ActionItem.objects.get(pk=edits.item)
             event = self.reps[name].calendar.shown().get(event_id)
+            if name != of or event_id in self.reps[name].calendar.hidden:
+                continue
             if self.has_bound and not self.is_within(item, event, self.reps[name]):
                 continue
             zone = self.reps[name].user.zone

@@ -1,6 +1,7 @@
 """Action types, and the brake: what admins decide about calendars."""
 
-from calendar_sync.models import ActionItem, ActionType, CalendarCursor
+from calendar_sync.feeds import make_feed
+from calendar_sync.models import ActionItem, ActionType, CalendarCursor, CalendarFeed
 from tests.accounts.cast import HTMX
 from tests.calendar_sync.cast import NINE, CalendarCastTestCase, a_type
 from tests.factories import RunningMailboxFactory
@@ -131,3 +132,23 @@ class FreshDatabaseTests(CalendarCastTestCase):
         names = set(ActionType.objects.values_list("name", flat=True))
         assert {"Call", "Meeting", "Visit", "Email", "Follow up", "Task"} <= names
         assert not ActionItem.objects.exists()
+
+
+class AdminSiteTests(CalendarCastTestCase):
+    def test_rows_can_be_looked_up_and_not_changed(self):
+        item = self.an_appointment(contacts=[self.julia])
+        self.sign_in(self.admin)
+        for page in ("actionitem", "calendarcursor", "eventfailure", "calendarfeed"):
+            assert self.client.get(f"/admin/calendar_sync/{page}/?q=x").status_code == 200, page
+        page = self.client.get(f"/admin/calendar_sync/actionitem/{item.pk}/change/")
+        self.assertContains(page, "j.ruiz@harbor.example")
+        self.assertNotContains(page, 'name="_save"')
+
+    def test_a_feeds_address_is_not_there_but_it_can_be_revoked(self):
+        feed = make_feed(self.rep)
+        self.sign_in(self.admin)
+        page = self.client.get(f"/admin/calendar_sync/calendarfeed/{feed.pk}/change/")
+        self.assertNotContains(page, feed.secret)
+        self.assertNotContains(page, feed.digest)
+        self.client.post(f"/admin/calendar_sync/calendarfeed/{feed.pk}/delete/", {"post": "yes"})
+        assert not CalendarFeed.objects.exists()

@@ -110,18 +110,13 @@ class ListTests(CalendarCastTestCase):
     def test_whose_are_shown(self):
         """Those of users whose records the viewer may read."""
         self.a_to_do()
-        seen = {
-            name: "Q3 media plan" in self.client.get(self.url).content.decode()
-            for name, user in (
-                ("rep", self.rep),
-                ("teammate", self.teammate),
-                ("manager", self.manager),
-                ("other manager", self.other_manager),
-                ("admin", self.admin),
-            )
-            if not self.sign_in(user)
-        }
-        assert {name for name, is_seen in seen.items() if is_seen} == {"rep", "manager", "admin"}
+        everybody = (self.rep, self.teammate, self.manager, self.other_manager, self.admin)
+        seen = set()
+        for user in everybody:
+            self.sign_in(user)
+            if "Q3 media plan" in self.client.get(self.url).content.decode():
+                seen.add(user)
+        assert seen == {self.rep, self.manager, self.admin}
 
     def test_pages_and_a_fixed_number_of_queries(self):
         RunningMailboxFactory(user=self.rep, calendar_enabled=True)
@@ -487,9 +482,8 @@ class OneClickTests(CalendarCastTestCase):
         self.item.refresh_from_db()
         assert (self.item.first_day.day, self.item.last_day.day) == (29, 1)
         self.post("move", {"start": "2026-11-25T09:00:00"})
-        self.item.refresh_from_db()
-        assert not self.item.all_day
-        assert self.item.ends_at - self.item.starts_at == timedelta(hours=1)
+        timed = ActionItem.objects.get(all_day=False)
+        assert timed.ends_at - timed.starts_at == timedelta(hours=1)
 
     def test_what_is_no_time_moves_nothing(self):
         for values in ({}, {"start": "soon"}, {"start": "2026-11-25", "end": "x"}):

@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError
 
 from accounts import system_settings
+from accounts.models import AuditEntry
 from crm_sync.providers.errors import ApplicationRejected, ReconnectRequired, TransientError
 from crm_sync.providers.types import IntakeAuthorisation
 from email_sync import connecting_intake, foreground, tasks
@@ -228,6 +229,8 @@ def test_a_mailbox_is_adopted_from_a_file(cast, credentials, capsys):
     output = capsys.readouterr()
     assert output.out == f"{CAPTURE}: connected as “{CAPTURE}”; logged: BCC\n"
     assert "hidden" not in output.out + output.err
+    line = AuditEntry.objects.exclude(action="changed-setting").get()
+    assert (line.action, line.actor_name) == ("changed-connection", "command line")
 
 
 def test_again_it_renews_the_access_and_keeps_the_name(cast, credentials, capsys):

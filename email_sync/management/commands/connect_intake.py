@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 from django.utils import timezone
 
-from accounts import system_settings
+from accounts import audit, system_settings
+from accounts.audit import Action
 from crm_sync.providers.errors import ProviderError
 from crm_sync.providers.types import IntakeCredentials
 from email_sync.connecting_intake import Refused, connect
@@ -37,7 +39,10 @@ class Command(BaseCommand):
         except ProviderError as error:
             raise CommandError(f"{error} Nothing was stored.") from None
         try:
-            connection = connect(credentials, profile.address, by=None, now=timezone.now())
+            with transaction.atomic():
+                connection = connect(credentials, profile.address, by=None, now=timezone.now())
+                about = f"Connected the BCC/FWD mailbox “{connection.name}”"
+                audit.record(Action.CHANGED_CONNECTION, actor=None, about=about)
         except Refused as error:
             raise CommandError(str(error)) from None
         for kind in ("bcc", "fwd"):
