@@ -260,6 +260,7 @@ class _Reader:
         self.words: dict[Field, str] = {}
         self.current: Field | None = None
         self.others = 0
+        self.has_two_senders = False
         self.has_gaps = False  # blank lines stand between the labelled ones
         self.is_split = False  # values stand below their labels
         self.languages: Counter[str] = Counter()
@@ -327,8 +328,9 @@ class _Reader:
         elif label.field not in self.values:
             self.languages.update(label.languages)
             self._put(label)
-        elif label.field == "from" and len(self.values) == 1:
-            self.values["from"] += f", {label.value}"  # two senders: nobody is credited
+        elif label.field == "from" and len(self.values) == 1 and not self.has_two_senders:
+            self.has_two_senders = True
+            self.values["from"] += f", {label.value}"  # nobody will be credited
         else:
             return False
         if label.field == "from":

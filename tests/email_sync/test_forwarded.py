@@ -103,7 +103,7 @@ def test_the_html_of_the_original_begins_below_its_header():
     assert (found.method, found.confidence) == ("outlook-html", forwarded.IN_MARKUP)
     assert found.message == "FYI"
     assert only(found).body == "We take the back cover."
-    assert only(found).body_html == "</div><div><p>We take <b>the</b> back cover.</p></div>"
+    assert only(found).body_html.strip() == "</div><div><p>We take <b>the</b> back cover.</p></div>"
 
 
 def test_what_the_rep_wrote_below_a_quoted_original_is_not_the_originals():
@@ -202,7 +202,10 @@ def test_the_same_header_below_a_reply_is_a_quotation(subject):
 
 
 def test_a_prefix_with_two_meanings_is_read_in_the_language_of_the_header():
-    finnish = "Lähettäjä: Ana <ana@lumen.example>\nLähetetty: 19.4.2023 16.42\nVastaanottaja: Mia\nAihe: x\n"
+    finnish = (
+        "Lähettäjä: Ana <ana@lumen.example>\nLähetetty: 19.4.2023 16.42\n"
+        "Vastaanottaja: Mia\nAihe: x\n"
+    )
     danish = "Fra: Ana <ana@lumen.example>\nSendt: 19. april 2023 16:42\nTil: Mia\nEmne: x\n"
     assert not parse(mail(finnish + BELOW, subject="VS: x")).forwarded
     assert parse(mail(danish + BELOW, subject="VS: x")).forwarded
@@ -330,7 +333,10 @@ def test_confidence_grows_with_the_evidence():
 
 
 def test_labels_of_an_unknown_language_are_told_by_what_they_hold():
-    text = "Xa: Ana Li <ana@lumen.example>\nXb: 19.04.2023 16:42\nXc: Spring\nXd: Mia Berg <mia@northsound.example>\n"
+    text = (
+        "Xa: Ana Li <ana@lumen.example>\nXb: 19.04.2023 16:42\nXc: Spring\n"
+        "Xd: Mia Berg <mia@northsound.example>\n"
+    )
     found = parse(mail(f"---------- Forwarded message ---------\n{text}{BELOW}"))
     original = only(found)
     assert (original.from_, original.to, original.subject) == (ANA, (MIA,), "Spring")
