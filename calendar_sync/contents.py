@@ -32,19 +32,21 @@ def set_time(item: ActionItem, when: EventTime) -> None:
 
 
 def content_of(item: ActionItem) -> Content:
-    """What the owner's calendar should show of an item. Reads its contact and customer."""
+    """What the owner's calendar should show of an item, as far as an event can hold it. Reads its
+    contact and customer."""
     contact, customer = item.contact, item.customer
+    card = descriptions.card_of(
+        contact=contact.name if contact else "",
+        customer=str(customer or (contact.customer if contact else "")),
+        phone=contact.phone if contact else "",
+        addresses=[row.address for row in contact.addresses.all()] if contact else [],
+    )
     return Content(
         title=item.title,
         time=time_of(item),
-        location=item.location,
-        note=item.note,
-        card=descriptions.card_of(
-            contact=contact.name if contact else "",
-            customer=str(customer or (contact.customer if contact else "")),
-            phone=contact.phone if contact else "",
-            addresses=[row.address for row in contact.addresses.all()] if contact else [],
-        ),
+        location=item.location[: descriptions.LONGEST_LOCATION_THERE],
+        note=descriptions.note_that_fits(item.note, card),
+        card=card,
     )
 
 

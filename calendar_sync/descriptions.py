@@ -23,6 +23,10 @@ UNTITLED = "(no title)"
 LONGEST_TITLE = 300
 LONGEST_LOCATION = 300
 LONGEST_NOTE = 20_000
+#: What an event may hold: Nylas's own limit for a place, Google's for a description
+#: (https://developer.nylas.com/docs/reference/api/events/create-event/).
+LONGEST_LOCATION_THERE = 255
+LONGEST_DESCRIPTION = 8_192
 
 
 def one_line(text: str) -> str:
@@ -40,6 +44,11 @@ def readable(text: str) -> str:
 def compose(note: str, card: str) -> str:
     """The description that goes out."""
     return "\n\n".join(filter(None, (note.strip(), f"{LINE}\n{card}" if card else "")))
+
+
+def note_that_fits(note: str, card: str) -> str:
+    """As much of the note as an event takes beside the card; the item keeps all of it."""
+    return note[: max(0, LONGEST_DESCRIPTION + 1 - len(compose("-", card)))]
 
 
 def split(description: str) -> tuple[str, str]:

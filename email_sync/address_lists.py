@@ -7,7 +7,7 @@ length of the text; nothing here raises.
 import re
 from collections.abc import Callable, Iterator
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from crm_sync.providers.types import Address
 
@@ -82,74 +82,66 @@ def clean_name(name: str) -> str:
 class _Entry(Struct):
     """What stands between two separators: words, and what is in brackets or parentheses."""
 
-    words: list[str]
-    brackets: list[str]
-    comments: list[str]
+    words: list[str] = field(default_factory=list)
+    brackets: list[str] = field(default_factory=list)
+    comments: list[str] = field(default_factory=list)
     words_before: int = 0  # that many words stand before the bracket
     closed_by: str = ""
 
     @property
-    def has_words(self) -> bool:
-        words = "".join(self.words[:20])
-        return bool(words.strip()) and "@" not in words
+    def text(self) -> str:
+        return "".join(self.words[:20])  # as much as is needed to tell what it is
 
-    @property
-    def has_brackets(self) -> bool:
-        return bool(self.brackets)
+    def add_enclosed(self, mark: str, inside: str, *, is_local_part: bool) -> None:
+        if mark == '"':
+            self.words.append(f'"{inside}"' if is_local_part else inside.replace("\\", ""))
+        elif mark == "<" or (mark == "[" and "@" in inside):
+            self.brackets.append(inside)
+            self.words_before = len(self.words)
+        elif mark == "[":
+            self.words.append(f"[{inside}]")
+        elif "@" not in inside and self.text.strip() and "@" not in self.text and not self.brackets:
+            self.words.append(f"({inside})")  # "Ana Holm (Brightwave) <ana@x>"
+        else:
+            self.comments.append(inside)
 
-
-def _new_entry() -> _Entry:
-    return _Entry(words=[], brackets=[], comments=[])
+    def behind_bracket(self) -> "_Entry":
+        """A new entry with the words behind the bracket, which leave this one."""
+        words = self.words[self.words_before :]
+        del self.words[self.words_before :]
+        return _Entry(words=words)
 
 
 def _entries(text: str) -> Iterator[_Entry]:
-    entry = _new_entry()
+    """The entries of a list, each mark in turn; a mark that nothing closes is looked for once."""
+    entry = _Entry()
     position, unclosed = 0, set[str]()
-    for _ in range(len(text) + 1):
-        special = _SPECIAL.search(text, position)
-        end = special.start() if special else len(text)
-        if end > position:
-            entry.words.append(text[position:end])
-        if special is None:
-            break
+    while special := _SPECIAL.search(text, position):
         mark = special.group()
-        position = end + 1
+        entry.words.append(text[position : special.start()])
+        position = special.end()
         if mark in ",;":
             entry.closed_by = mark
             yield entry
-            entry = _new_entry()
+            entry = _Entry()
         elif mark in _CLOSERS and mark not in unclosed:
             inside, resume = _enclosed(text, position, _CLOSERS[mark])
             if resume is None:
-                unclosed.add(mark)  # no use in looking for its end again
+                unclosed.add(mark)
                 entry.words.append("" if mark in '<"' else mark)
                 continue
+            if mark == "<" and entry.brackets and _bare(inside) != _bare(entry.brackets[-1]):
+                following = entry.behind_bracket()  # the comma between two addresses is missing
+                yield entry
+                entry = following
             position = resume
-            if mark == '"':
-                is_local_part = text.startswith("@", position)
-                entry.words.append(f'"{inside}"' if is_local_part else inside.replace("\\", ""))
-            elif mark == "<" or (mark == "[" and "@" in inside):
-                if entry.has_brackets and _bare(inside) != _bare(entry.brackets[-1]):
-                    # The comma between two addresses is missing.
-                    after = entry.words[entry.words_before :]
-                    del entry.words[entry.words_before :]
-                    yield entry
-                    entry = _new_entry()
-                    entry.words = after
-                entry.brackets.append(inside)
-                entry.words_before = len(entry.words)
-            elif mark == "(" and "@" not in inside and entry.has_words and not entry.brackets:
-                entry.words.append(f"({inside})")  # "Ana Holm (Brightwave) <ana@x>"
-            elif mark == "(":
-                entry.comments.append(inside)
-            else:
-                entry.words.append(f"[{inside}]")
-        elif mark == ":":
-            if not entry.brackets and "@" not in "".join(entry.words[:20]):
-                entry = _new_entry()  # the name of a group, or mailto
+            entry.add_enclosed(mark, inside, is_local_part=text.startswith("@", resume))
+        elif mark == ":" and not entry.brackets and "@" not in entry.text:
+            entry = _Entry()  # the name of a group, or mailto
         elif mark == "\\":
             entry.words.append(text[position : position + 1])
             position += 1
+    entry.words.append(text[position:])
     yield entry
 
 

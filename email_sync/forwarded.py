@@ -8,44 +8,47 @@ In the order of trust (intake rules, “Finding the original of a forward”):
 
 The topmost header is the original's; what it quotes stays in its body. A reply is no forward. Where
 it is unsure, the confidence says so: it reaches 0.6 only with the address of a sender.
+
+Text and HTML are brought into one form, lines (`forwarded_lines`, `forwarded_html`), in which the
+beginning of the original is looked for (`forwarded_search`), be it a header (`forwarded_blocks`) or
+a sentence (`forwarded_attributions`). What programs write in which language is a table,
+`forwarded_labels.toml`; `forwarded_dates` reads the dates of all of them.
 """
 
 import logging
 from datetime import UTC, datetime
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from accounts.addresses import normalise
 from crm_sync.providers.types import Address, Attachment
 from email_sync import (
     address_lists,
-    forwarded_blocks,
     forwarded_dates,
     forwarded_html,
     forwarded_lines,
+    forwarded_search,
     mime,
     subjects,
 )
 from email_sync.forwarded_attributions import Attribution
 from email_sync.forwarded_blocks import Block
-from email_sync.forwarded_labels import writer_in
+from email_sync.forwarded_labels import Field, writer_in
 from email_sync.forwarded_lines import Line
 from email_sync.html import MAX_BODY
 
 log = logging.getLogger(__name__)
 
-#: Confidence by the way in which the original was found.
-ATTACHED, IN_MARKUP, IN_LABELS, FEW_LABELS, NO_SEPARATOR, IN_SENTENCE = (
-    1.0,
-    0.95,
-    0.9,
-    0.8,
-    0.7,
-    0.4,
-)
-#: The most where nobody can be credited: the sender has no address, or text and HTML disagree.
+#: Confidence, by the way in which the original was found.
+ATTACHED = 1.0
+IN_MARKUP = 0.95
+IN_LABELS = 0.9
+FEW_LABELS = 0.8
+NO_SEPARATOR = 0.7
+IN_SENTENCE = 0.4
+#: The most where nobody can be credited: no sender who can be one, or two who differ.
 UNSURE = 0.5
+#: A separator announces a forward, and no header can be read below it.
 UNREADABLE = 0.2
 
 
@@ -109,27 +112,34 @@ def parse(raw: bytes, *, mailbox: str) -> Forwarded:
 def _parse(received: mime.Received, *, mailbox: str) -> Forwarded:
     in_text = _look_in(received, mailbox=mailbox, is_html=False)
     in_html = _look_in(received, mailbox=mailbox, is_html=True)
-    inline = _inline(received, in_text, in_html)
-    if received.attached_messages and not _is_announced(inline, in_text or in_html):
+    found = _better(in_text, in_html)
+    if received.attached_messages and not (found and _has_attachments_of_its_own(found.start)):
         return _attached(received)
-    return _without_own_mailbox(inline, mailbox)
+    if found is None:
+        return Forwarded(forwarded=False)
+    confidence, method = _trust(found.start)
+    if not _is_sure_of_sender(found.start, mailbox=mailbox) or _disagree(in_text, in_html):
+        confidence = min(confidence, UNSURE)
+    return Forwarded(
+        forwarded=True,
+        message=_message(in_text or found),
+        confidence=confidence,
+        method=method,
+        originals=(_original(received, found, in_text=in_text, in_html=in_html),),
+    )
 
 
 # --- attached -------------------------------------------------------------------------------------
 
 
-def _is_announced(inline: Forwarded, found: _Found | None) -> bool:
-    """Whether the attached messages were attached to an original that is forwarded inline."""
-    return (
-        found is not None
-        and found.start.separator == "forward"
-        and isinstance(found.start, Block)
-        and inline.confidence > UNSURE
-    )
+def _has_attachments_of_its_own(start: Block | Attribution) -> bool:
+    """Whether attached messages were attached to an original that is itself forwarded inline."""
+    is_forward = isinstance(start, Block) and start.separator == "forward"
+    return is_forward and _is_sure_of_sender(start)
 
 
 def _attached(received: mime.Received) -> Forwarded:
-    originals = tuple(_original(raw) for raw in received.attached_messages)
+    originals = tuple(_attached_original(raw) for raw in received.attached_messages)
     has_senders = all(
         original.from_ and address_lists.is_plausible(original.from_.address)
         for original in originals
@@ -143,7 +153,7 @@ def _attached(received: mime.Received) -> Forwarded:
     )
 
 
-def _original(raw: bytes) -> Original:
+def _attached_original(raw: bytes) -> Original:
     received = mime.read(raw)
     senders = received.addresses("from")
     date, has_zone = received.written_date
@@ -171,7 +181,7 @@ def _look_in(received: mime.Received, *, mailbox: str, is_html: bool) -> _Found 
     """Where the original begins; None where there is none, or where it is only replied to."""
     source = received.html if is_html else received.text
     lines = forwarded_html.lines_of(source) if is_html else forwarded_lines.of_text(source)
-    start = forwarded_blocks.find(
+    start = forwarded_search.find(
         lines,
         is_expected=subjects.kind_of(received.subject) == "forward",
         mailbox=mailbox,
@@ -179,7 +189,7 @@ def _look_in(received: mime.Received, *, mailbox: str, is_html: bool) -> _Found 
     )
     if start is None or not _is_forward(start, received.subject):
         return None
-    end = forwarded_blocks.end_of_body(lines, start)
+    end = forwarded_search.end_of_body(lines, start)
     return _Found(start=start, end=end, lines=lines, source=source, is_html=is_html)
 
 
@@ -192,29 +202,6 @@ def _is_forward(start: Block | Attribution, subject: str) -> bool:
     return subjects.kind_of(subject, languages=start.languages) != "reply"
 
 
-def _inline(received: mime.Received, in_text: _Found | None, in_html: _Found | None) -> Forwarded:
-    best = _better(in_text, in_html)
-    if best is None:
-        return Forwarded(forwarded=False)
-    original = _read(best, received)
-    confidence, method = _trust(best.start)
-    if not _is_sure_of_sender(best.start, original):
-        confidence = min(confidence, UNSURE)
-    if in_text and in_html:
-        original = replace(original, body=_body(in_text))
-        if _disagree(_read(in_text, received), _read(in_html, received)):
-            confidence = min(confidence, UNSURE)
-    if in_html:
-        original = replace(original, body_html=_source_below(in_html))
-    return Forwarded(
-        forwarded=True,
-        message=_message(in_text or in_html),
-        confidence=confidence,
-        method=method,
-        originals=(original,),
-    )
-
-
 def _better(in_text: _Found | None, in_html: _Found | None) -> _Found | None:
     """Which of the two names the sender better; HTML where both do, since nothing is wrapped."""
     found = [one for one in (in_text, in_html) if one]
@@ -222,9 +209,9 @@ def _better(in_text: _Found | None, in_html: _Found | None) -> _Found | None:
 
 
 def _rank(start: Block | Attribution) -> tuple[bool, bool, bool]:
-    if isinstance(start, Attribution):
-        return False, False, "@" in start.sender
-    return True, bool(start.values), bool(forwarded_blocks.sender_of(start.values))
+    has_header = isinstance(start, Block)
+    has_labels = isinstance(start, Block) and bool(start.labels)
+    return has_header, has_labels, any(one.address for one in _senders(start))
 
 
 def _trust(start: Block | Attribution) -> tuple[float, str]:
@@ -243,68 +230,64 @@ def _trust(start: Block | Attribution) -> tuple[float, str]:
     return confidence if start.labels else UNREADABLE, method
 
 
-def _is_sure_of_sender(start: Block | Attribution, original: Original) -> bool:
-    """Whether the header names one sender, with an address that can be one."""
-    if isinstance(start, Attribution):
-        written = start.sender
-    elif start.is_below_another:
-        return False
-    else:
-        written = start.values.get("from", "")
+def _senders(start: Block | Attribution) -> tuple[Address, ...]:
+    written = start.sender if isinstance(start, Attribution) else start.values.get("from", "")
+    return address_lists.parse(writer_in(written), limit=2)
+
+
+def _is_sure_of_sender(start: Block | Attribution, *, mailbox: str = "") -> bool:
+    """Whether the header names one sender, with an address that can be one.
+
+    Nobody writes from the capture mailbox: a header that says so was misread.
+    """
+    senders = _senders(start)
+    is_below_another = isinstance(start, Block) and start.is_below_another
     return (
-        original.from_ is not None
-        and address_lists.is_plausible(original.from_.address)
-        and len(address_lists.parse(writer_in(written), limit=2)) == 1
+        len(senders) == 1
+        and not is_below_another
+        and address_lists.is_plausible(senders[0].address)
+        and normalise(senders[0].address) != mailbox
     )
 
 
-def _read(found: _Found, received: mime.Received) -> Original:
+def _disagree(in_text: _Found | None, in_html: _Found | None) -> bool:
+    """Whether text and HTML name senders with different addresses."""
+    found = (one for one in (in_text, in_html) if one)
+    senders = (sender for one in found for sender in _senders(one.start)[:1])
+    return len({normalise(sender.address) for sender in senders if sender.address}) > 1
+
+
+def _original(
+    received: mime.Received, found: _Found, *, in_text: _Found | None, in_html: _Found | None
+) -> Original:
     """The original as its header names it, with the body below."""
     start = found.start
-    if isinstance(start, Attribution):
-        values = {"from": start.sender, "date": start.date}
-    else:
-        values = dict(start.values)
-    date_text = values.get("date", "")
+    values: dict[Field, str] = start.values if isinstance(start, Block) else {"date": start.date}
     sent, _ = received.written_date
     written = forwarded_dates.parse(
-        date_text,
+        values.get("date", ""),
         languages=start.languages,
         zone=(sent and sent.tzinfo) or UTC,  # where the rep's mail program was
         sent=sent,
     )
-    senders = address_lists.parse(writer_in(values.get("from", "")))
     return Original(
-        from_=senders[0] if senders else None,
+        from_=next(iter(_senders(start)), None),
         to=address_lists.parse(values.get("to", "")),
         cc=address_lists.parse(values.get("cc", "")),
         subject=values.get("subject", subjects.without_forward_prefix(received.subject)),
         date=written.date,
-        date_text=date_text,
+        date_text=values.get("date", ""),
         has_zone=written.has_zone,
-        body=_body(found),
+        body=_body(in_text or found),
+        body_html=_source_below(in_html) if in_html else "",
         attachments=received.attachments,
     )
-
-
-def _disagree(one: Original, other: Original) -> bool:
-    addresses = {normalise(who.address) for who in (one.from_, other.from_) if who and who.address}
-    return len(addresses) > 1
-
-
-def _without_own_mailbox(found: Forwarded, mailbox: str) -> Forwarded:
-    """Nobody writes from the capture mailbox: a header that says so was misread."""
-    if any(one.from_ and normalise(one.from_.address) == mailbox for one in found.originals):
-        return replace(found, confidence=min(found.confidence, UNSURE))
-    return found
 
 
 # --- what stands above and below the header -------------------------------------------------------
 
 
-def _message(found: _Found | None) -> str:
-    if found is None:
-        return ""
+def _message(found: _Found) -> str:
     above = found.lines[: found.start.first]
     if found.is_html:
         return _trimmed(forwarded_lines.joined(above))

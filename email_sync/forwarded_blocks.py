@@ -1,9 +1,4 @@
-"""Finding the header of the original among the lines of a forward.
-
-The topmost thing that looks like the beginning of an original wins: a block of labelled lines
-(“From: … Sent: … Subject: …”), the header that a program's markup names, or an attribution (“On …
-Ana wrote:”). What is quoted below it belongs to the original.
-"""
+"""Reading the header of an original: lines with labels, in all shapes that programs give them."""
 
 import re
 from collections import Counter
@@ -14,9 +9,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from accounts.addresses import normalise
 from email_sync import address_lists, forwarded_dates
-from email_sync.forwarded_attributions import Attribution, attribution_at, may_be_attribution
 from email_sync.forwarded_labels import (
     Field,
     Label,
@@ -25,15 +18,10 @@ from email_sync.forwarded_labels import (
     label_of,
     labels_inside,
     looks_labelled,
-    separator_of,
 )
-from email_sync.forwarded_lines import HEADERS, Line, Structure
+from email_sync.forwarded_lines import Line, Structure, is_rule, next_written
 
 _MAX_BLOCK_LINES = 1_500
-#: Blank lines between a separator and the header, or between two lines of a header.
-_MAX_GAP = 4
-#: Lines that look like a beginning and turn out to be none, after which no more are tried.
-_MAX_ATTEMPTS = 500
 _MAX_LABELS_IN_LINE = 200
 _MAX_OTHER = 12
 _MAX_GUESSED = 12
@@ -43,7 +31,6 @@ _WRAPPED = range(60, 81)
 _PEOPLE: tuple[Field, ...] = ("from", "to", "cc")
 #: Names of header fields that some programs copy as they are: X-Spam-Score, MIME-Version.
 _HEADER_NAME = re.compile(r"[A-Za-z]+(?:-[A-Za-z0-9]+)+")
-_CLOSING_LINE = re.compile(r"[-=_*─—]{4,}")
 
 
 class Block(Struct, frozen=True):
@@ -70,181 +57,15 @@ class Block(Struct, frozen=True):
         return frozenset(self.values) - {"other"}
 
 
-def find(
-    lines: Sequence[Line], *, is_expected: bool, mailbox: str, rep: str
-) -> Block | Attribution | None:
-    """The beginning of the original; None where there is none.
-
-    `is_expected` says that the subject announces a forward, so that less will do. The forward was
-    sent by `rep` to `mailbox` (both normalised, "" for unknown): damage may have put its own header
-    among the lines.
-    """
-    attempts = 0
-    has_remains = False
-    for index, line in enumerate(lines):
-        if line.is_blank or not _may_begin(line):
-            continue
-        found = (
-            _announced(lines, index)
-            or _labelled(lines, index, is_expected=is_expected)
-            or _in_markup(lines, index)
-            or attribution_at(lines, index)
-        )
-        attempts += 1
-        if isinstance(found, Block) and not _is_own(found, mailbox=mailbox, rep=rep):
-            return replace(found, is_below_another=has_remains)
-        if isinstance(found, Attribution):
-            return found
-        has_remains = has_remains or _are_remains(lines, index)
-        if attempts > _MAX_ATTEMPTS:
-            break
-    return None
-
-
-def _are_remains(lines: Sequence[Line], index: int) -> bool:
-    """Whether a header stands here that has lost its sender."""
-    block = _Reader(lines, index, is_colon_needed=True).read()
-    if block is None or "from" in block.labels:
-        return False
-    return "@" in block.values.get("to", "") + block.values.get("cc", "")
-
-
-def _is_own(found: Block, *, mailbox: str, rep: str) -> bool:
-    """Whether this is the header of the forward itself: from the rep to the mailbox alone."""
-    to = {normalise(one.address) for one in address_lists.parse(found.values.get("to", ""))}
-    return to == {mailbox} and rep in {"", normalise(sender_of(found.values))}
-
-
-def _may_begin(line: Line) -> bool:
-    """A quick look that passes over nearly all lines of ordinary text."""
-    return (
-        line.structure in HEADERS
-        or separator_of(line.text) is not None
-        or label_of(line.linked) is not None
-        or may_be_attribution(line)
-    )
-
-
-def _labelled(lines: Sequence[Line], index: int, *, is_expected: bool) -> Block | None:
-    """The header without anything that announces it."""
-    if label_of(lines[index].linked) is None:
-        return None
-    block = _read(lines, index)
-    return block if block and _is_credible(block, is_expected=is_expected) else None
-
-
 def sender_of(values: dict[Field, str]) -> str:
     """The sender's address; "" where the header names none."""
     people = address_lists.parse(values.get("from", ""), limit=1)
     return people[0].address if people else ""
 
 
-def end_of_body(lines: Sequence[Line], start: Block | Attribution) -> int:
-    """The line after the original's body: some programs close it, or quote it as a whole."""
-    if start.separator in {"forward", "original"}:
-        for index in range(len(lines) - 1, start.after - 1, -1):
-            if lines[index].depth <= start.depth and _separator_kind(lines[index]) == "end":
-                return index
-    if not start.depth:
-        return len(lines)
-    quoted = (i for i in range(len(lines) - 1, start.after - 1, -1) if lines[i].depth)
-    last = next(quoted, len(lines) - 1)
-    # What stands below a quotation and apart from it is the forwarder's; a line in its middle that
-    # lost its mark is not.
-    is_apart = last + 1 < len(lines) and (lines[last].is_blank or lines[last + 1].is_blank)
-    return last + 1 if is_apart else len(lines)
-
-
-# --- announced by a separator or by markup --------------------------------------------------------
-
-
-def _announced(lines: Sequence[Line], index: int) -> Block | Attribution | None:
-    """The header below (or behind) a separator line."""
-    separator = separator_of(lines[index].text)
-    if separator is None or separator[0] == "end":
-        return None
-    kind, rest = separator
-    if rest and (block := _read_one_line(rest, lines, index)):  # Yahoo writes all in one line
-        return replace(block, separator=kind)
-    start = _next_written(lines, index + 1)
-    if start is None:
-        return None
-    block = _read(lines, start) or _read(lines, start, is_colon_needed=False)
-    if block and _is_credible(block, separator=kind):
-        return replace(_without_closing_line(lines, block), first=index, separator=kind)
-    if lines[start].structure in HEADERS and (block := _guessed(lines, start)):
-        return replace(block, first=index, separator=kind)
-    if kind in {"rule", "unknown"}:
-        return None
-    if block := _guessed(lines, start):
-        return replace(_without_closing_line(lines, block), first=index, separator=kind)
-    if attribution := attribution_at(lines, start):
-        return replace(attribution, first=index, separator=kind)
-    if kind == "forward":  # an unreadable one; what is below it must not be taken for it
-        depth = lines[start].depth
-        return Block(values={}, first=index, after=index + 1, depth=depth, separator=kind)
-    return None
-
-
-def _in_markup(lines: Sequence[Line], index: int) -> Block | None:
-    """The header at the beginning of an element that holds nothing else."""
-    structure = lines[index].structure
-    if structure not in HEADERS or (index and lines[index - 1].structure == structure):
-        return None
-    start = index + 1 if separator_of(lines[index].text) else index
-    return _guessed(lines, start) if start < len(lines) else None
-
-
-def _separator_kind(line: Line) -> Separator | None:
-    separator = separator_of(line.text)
-    return separator[0] if separator else None
-
-
-def _without_closing_line(lines: Sequence[Line], block: Block) -> Block:
-    """Zoho closes the header with the line that opened it, others with a rule."""
-    index = _next_written(lines, block.after)
-    if index is None:
-        return block
-    is_rule = bool(_CLOSING_LINE.fullmatch(lines[index].text.strip()))
-    if not is_rule and _separator_kind(lines[index]) != "forward":
-        return block
-    below = _next_written(lines, index + 1)
-    if below is not None and label_of(lines[below].linked):
-        return block  # the body is a forward itself
-    return replace(block, after=index + 1)
-
-
-def _next_written(lines: Sequence[Line], start: int) -> int | None:
-    """The next line that is not blank, if it is near."""
-    for index in range(start, min(start + _MAX_GAP + 1, len(lines))):
-        if not lines[index].is_blank:
-            return index
-    return None
-
-
-# --- is it a header? ------------------------------------------------------------------------------
-
-
-def _is_credible(
-    block: Block, *, separator: Separator | Literal[""] = "", is_expected: bool = False
-) -> bool:
-    """Whether labelled lines are a header, and not a form or a timetable somebody wrote."""
-    if separator in {"forward", "original"}:
-        return len(block.labels) >= (2 if "from" in block.labels else 3)
-    if sender_of(block.values):
-        return len(block.labels) >= (2 if is_expected else 3)
-    # Exchange names colleagues without their addresses, but never leaves out the time.
-    return block.labels >= {"from", "date", "to", "subject"} and forwarded_dates.has_clock(
-        block.values["date"]
-    )
-
-
-# --- reading labelled lines -----------------------------------------------------------------------
-
-
-def _read(lines: Sequence[Line], start: int, *, is_colon_needed: bool = True) -> Block | None:
+def read(lines: Sequence[Line], start: int, *, is_colon_needed: bool = True) -> Block | None:
     """The header that begins with this line; None for less than two labels."""
-    if is_colon_needed and (block := _read_one_line(lines[start].linked, lines, start)):
+    if is_colon_needed and (block := read_one_line(lines[start].linked, lines, start)):
         return block
     return _Reader(lines, start, is_colon_needed=is_colon_needed).read()
 
@@ -288,7 +109,7 @@ class _Reader:
     def _step(self) -> bool:
         """Read one line, or what is folded; False where the header has ended before it."""
         line = self.lines[self.index]
-        if line.is_blank:
+        if line.is_blank or (len(self.values) < 2 and is_rule(line)):
             return self._pass_gap()
         if line.depth != self.lines[self.start].depth:
             return False
@@ -306,7 +127,7 @@ class _Reader:
 
     def _pass_gap(self) -> bool:
         """Blank lines belong to the header where they separate all its lines from each other."""
-        following = _next_written(self.lines, self.index)
+        following = next_written(self.lines, self.index + 1)
         if following is None:
             return False
         is_new = self._is_new(self._label(self.lines[following]))
@@ -428,7 +249,7 @@ def _is_list(before: Line, line: Line) -> bool:
     return bool(people) and all(one.address and len(one.name) < 80 for one in people)
 
 
-def _read_one_line(text: str, lines: Sequence[Line], index: int) -> Block | None:
+def read_one_line(text: str, lines: Sequence[Line], index: int) -> Block | None:
     """A header of which all fields stand in one line: “From: Ana <ana@x>To: …Subject: …”."""
     first = label_of(text)
     if first is None or first.field != "from":
@@ -471,7 +292,7 @@ def _labels_in(text: str, first: Label) -> Iterator[Label]:
 # --- labels of no known language ------------------------------------------------------------------
 
 
-def _guessed(lines: Sequence[Line], start: int) -> Block | None:
+def guess(lines: Sequence[Line], start: int) -> Block | None:
     """A header told by what its lines hold: addresses are people, a date is a date."""
     rows: list[tuple[Label | None, str]] = []
     index = start

@@ -37,7 +37,9 @@ _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})(?!\d)")
 _NAMED_OFFSET = re.compile(r"\b(?:UTC|GMT)\s?([+-])\s?(\d{1,2})(?::?(\d{2}))?")
 _LONG_ZONE = re.compile(r"(?:[A-Z][a-z]+ ){1,3}Time\b")
 _YEAR = re.compile(r"(?:19|20|21|24|25)\d\d")
-_TOKEN = re.compile(r"\d+|[^\W\d_]+(?:[׳״][^\W\d_]+)*")
+#: A letter, or a vowel sign of Devanagari or Thai, which Python counts as no part of a word.
+_LETTER = r"(?:[^\W\d_]|[\u0900-\u0903\u093a-\u094f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e])"
+_TOKEN = re.compile(rf"\d+|{_LETTER}+(?:[׳״]{_LETTER}+)*")
 _VIETNAMESE_MONTH = re.compile(r"\b(?:tháng|thg)\s?(\d{1,2})", re.IGNORECASE)
 _MINUS = str.maketrans("−–—‑", "----")
 

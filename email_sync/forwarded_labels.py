@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 Field = Literal["from", "to", "cc", "date", "subject", "other"]
 FIELDS: tuple[Field, ...] = ("from", "to", "cc", "date", "subject", "other")
@@ -21,7 +22,7 @@ _MAX_SEPARATOR = 300
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 #: Arabic and Hebrew are written with and without them.
-_VOWEL_SIGNS = re.compile("[ً-ْـ֑-ׇ]")
+_VOWEL_SIGNS = re.compile("[\u0591-\u05c7\u0640\u064b-\u0652]")
 _BLANKS = re.compile(r"\s+")
 _COLON = re.compile(r"[:：﹕︰]")
 _BULLETS = "# \t•·"
@@ -58,7 +59,10 @@ class Language(Struct, frozen=True, forbid_unknown_fields=True, rename={"from_":
 
 
 class Label(Struct, frozen=True):
-    """“Subject: Spring” as its field, value, and the languages that call the field so."""
+    """“Subject: Spring” as its field, value, and the languages that call the field so.
+
+    `word` is the label itself in the form in which it is looked up.
+    """
 
     field: Field
     value: str
@@ -83,6 +87,18 @@ def comparable(text: str) -> str:
     return _BLANKS.sub(" ", plain.replace("’", "'")).strip()
 
 
+def _key(text: str) -> str:
+    """The form in which labels are looked up: comparable, and without accents.
+
+    Capitals are often written without them (ΑΠΟ, ENVOYE), and “İ” and “I” are two Turkish letters.
+    """
+    plain = comparable(text)
+    if plain.isascii():
+        return plain
+    letters = unicodedata.normalize("NFD", plain.replace("ı", "i"))
+    return "".join(c for c in letters if not unicodedata.combining(c))
+
+
 def _table(lists: Iterable[tuple[str, Iterable[str]]]) -> dict[str, frozenset[str]]:
     """Each word with the languages that have it."""
     table: dict[str, set[str]] = {}
@@ -94,18 +110,19 @@ def _table(lists: Iterable[tuple[str, Iterable[str]]]) -> dict[str, frozenset[st
 
 _LABELS: dict[str, dict[Field, frozenset[str]]] = {}
 for _field in FIELDS:
-    _words = _table((name, language.labels(_field)) for name, language in LANGUAGES.items())
-    for _word, _names in _words.items():
-        _LABELS.setdefault(_word, {})[_field] = _names
+    for _name, _language in LANGUAGES.items():
+        for _word in _language.labels(_field):
+            _entry = _LABELS.setdefault(_key(_word), {})
+            _entry[_field] = _entry.get(_field, frozenset()) | {_name}
 
 _SEPARATORS: dict[str, Separator] = {}
 for _language in LANGUAGES.values():
     for _phrase in _language.original:
-        _SEPARATORS.setdefault(comparable(_phrase), "original")
+        _SEPARATORS.setdefault(_key(_phrase), "original")
     for _phrase in _language.forwarded:
-        _SEPARATORS[comparable(_phrase)] = "forward"
+        _SEPARATORS[_key(_phrase)] = "forward"
     for _phrase in _language.end:
-        _SEPARATORS[comparable(_phrase)] = "end"
+        _SEPARATORS[_key(_phrase)] = "end"
 #: “Forwarded by Ana on …”, “Forwarded message from ana@x”, “End of …”: the phrase and more.
 _OPENINGS = tuple(phrase for phrase in _SEPARATORS if len(phrase) > 8)
 
@@ -113,7 +130,7 @@ _WROTE = _table((name, language.wrote) for name, language in LANGUAGES.items())
 _BESIDE = _table((name, language.beside) for name, language in LANGUAGES.items())
 _ON_BEHALF = re.compile(
     "|".join(
-        rf"[\s;]+{re.escape(words)}[\s;:]+" for one in LANGUAGES.values() for words in one.on_behalf
+        rf"[\s;]{re.escape(words)}[\s;:]" for one in LANGUAGES.values() for words in one.on_behalf
     ),
     re.IGNORECASE,
 )
@@ -151,12 +168,12 @@ def bare_label_of(line: str) -> Label | None:
     words = line.strip().split(" ", 2)
     for count in (1, 2):
         if len(words) > count and (found := _label(" ".join(words[:count]), "")):
-            return Label(found.field, " ".join(words[count:]).strip(), found.languages)
+            return replace(found, value=" ".join(words[count:]).strip())
     return None
 
 
 def _label(key: str, value: str) -> Label | None:
-    word = comparable(key)
+    word = _key(key)
     entry = _LABELS.get(word)
     if entry is None:
         return None
@@ -194,12 +211,12 @@ def separator_of(line: str) -> tuple[Separator, str] | None:
 
 def _separator_in_words(text: str) -> tuple[Separator, str] | None:
     """“Begin forwarded message:” stands without dashes, alone in its line."""
-    kind = _SEPARATORS.get(comparable(text.rstrip(":： \t")))
+    kind = _SEPARATORS.get(_key(text.rstrip(":： \t")))
     return (kind, "") if kind else None
 
 
 def _phrase_in(words: str) -> str:
-    return comparable(words.strip(_DASHES).rstrip(":： "))
+    return _key(words.strip(_DASHES).rstrip(":： "))
 
 
 def _kind_of(words: str) -> Separator | None:
@@ -212,8 +229,7 @@ def _kind_of(words: str) -> Separator | None:
 
 
 def labels_inside(line: str, languages: frozenset[str]) -> Iterator[tuple[int, int, Label]]:
-    """The labels of some languages inside a line, in which a whole header stands, with where each
-    begins and ends.
+    """The labels inside a line in which a whole header stands, with where each begins and ends.
 
     Programs that write so leave out the blank before a label: “… 09:26 CETSubject: …”, and some the
     colon behind it: “…example>Cc Ana”.

@@ -15,6 +15,10 @@ _MAX_LINES = 20_000
 _MAX_TEXT = 600_000
 _MAX_LINE = 300_000
 
+#: Blank lines between a separator and the header, or between two lines of a header.
+_MAX_GAP = 4
+
+_DRAWN = re.compile(r"[-=_*─—]{4,}")
 _QUOTE = re.compile(r"(?:[ \t]{0,3}>)+")
 
 
@@ -54,6 +58,19 @@ def of_text(text: str) -> list[Line]:
             lines.append(Line(written, 0, start, end, written))
         start = end + 1
     return lines
+
+
+def is_rule(line: Line) -> bool:
+    """Whether a line is drawn there: by a program to set a header off, or by anybody."""
+    return _DRAWN.fullmatch(line.text.strip()) is not None
+
+
+def next_written(lines: Sequence[Line], start: int) -> int | None:
+    """The next line that is not blank, if it is near."""
+    for index in range(start, min(start + _MAX_GAP + 1, len(lines))):
+        if not lines[index].is_blank:
+            return index
+    return None
 
 
 def depth_of(body: Sequence[Line], depth: int) -> int:

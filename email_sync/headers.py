@@ -7,9 +7,11 @@ recipients and raises on malformed ones; its tolerance of damage is kept.
 import binascii
 import re
 import string
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from email_sync.charsets import decode, storable
 
@@ -135,6 +137,7 @@ def parameters(value: str) -> tuple[str, dict[str, str]]:
     """“text/plain; charset=x” as its first word (lower case) and its parameters (RFC 2231 too)."""
     message = Message()
     message["content-type"] = value[:_MAX_PARAMETERS].replace("\r", " ").replace("\n", " ")
+    pairs: Sequence[tuple[str, Any]]  # the type stubs leave out the three parts of RFC 2231
     try:
         pairs = message.get_params(failobj=[], unquote=True)
     except (ValueError, LookupError, TypeError, AttributeError):

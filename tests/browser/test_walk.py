@@ -56,7 +56,7 @@ def test_a_rep_links_the_mailbox_and_watches_it_being_read(
     expect(page.locator("#messages")).to_contain_text(f"Connection Authorized for {MIA}.")
 
     # Without a reload: the messages are counted, and when all is read the line is gone.
-    progress = page.locator(".profile-panel")
+    progress = page.locator(".profile-panel").first
     expect(progress).to_contain_text(
         re.compile(r"Reading your past mail: [\d,]+ (of about [\d,]+ )?messages, Inbox"),
         timeout=PASS_MS,

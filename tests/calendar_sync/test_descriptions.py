@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calendar_sync.descriptions import LINE, card_of, compose, readable, split
+from calendar_sync.descriptions import (
+    LINE,
+    LONGEST_DESCRIPTION,
+    card_of,
+    compose,
+    note_that_fits,
+    readable,
+    split,
+)
 
 CARD = card_of(
     contact="Ana Silva", customer="Lumen", phone="555 0100", addresses=["ana@lumen.example"]
@@ -25,6 +33,14 @@ def test_note_and_card_come_apart_as_they_were_put_together(note, card):
 
 def test_without_a_card_there_is_no_line():
     assert compose("Note", "") == "Note"
+
+
+@pytest.mark.parametrize("card", ["", CARD])
+@pytest.mark.parametrize("length", [0, 1, 8_000, 8_192, 8_193, 20_000])
+def test_a_note_is_cut_only_where_an_event_could_not_hold_it(length, card):
+    note = note_that_fits("n" * length, card)
+    assert len(compose(note, card)) <= LONGEST_DESCRIPTION
+    assert len(note) == length or len(compose(note + "n", card)) > LONGEST_DESCRIPTION
 
 
 def as_html(text: str) -> str:

@@ -8,6 +8,7 @@ from accounts.models import Contact, MailboxSync, SyncRun
 from accounts.outcomes import state_of
 from accounts.rules import State
 from calendar_sync import changing
+from calendar_sync.descriptions import LONGEST_DESCRIPTION, LONGEST_LOCATION_THERE
 from calendar_sync.models import ActionItem, CalendarCursor, EventLink
 from calendar_sync.models.actions import midnight
 from crm_sync.providers.errors import (
@@ -103,6 +104,23 @@ def test_a_change_here_writes_only_what_changed(world: World):
         "Call Ana again", None, None, None,
     )  # fmt: skip
     assert world.event_of(item).location == fresh(item).location == "Their office"
+
+
+def test_what_an_event_cannot_hold_stays_whole_in_the_crm(world: World):
+    item = world.to_do(contact=world.ana, note="n" * 9_000, location="l" * 290)
+    world.mia.calendar.after = fails("create", TransientError("time-out"))
+    world.sync()
+    world.synced()
+    event = world.event_of(item)
+    assert len(event.description) <= LONGEST_DESCRIPTION
+    assert "ana" in event.description, "the card is not what is cut"
+    assert len(event.location) == LONGEST_LOCATION_THERE
+    world.mia.calendar.edit(event.id, title="Moved there")
+    world.later(minutes=5)
+    world.synced()
+    kept = fresh(item)
+    assert (kept.title, len(kept.note), len(kept.location)) == ("Moved there", 9_000, 290)
+    assert world.mia.calendar.asked["update"] == 0
 
 
 def test_a_change_of_the_contacts_number_reaches_the_calendar(world: World):

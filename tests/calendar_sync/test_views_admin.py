@@ -138,8 +138,8 @@ class AdminSiteTests(CalendarCastTestCase):
     def test_rows_can_be_looked_up_and_not_changed(self):
         item = self.an_appointment(contacts=[self.julia])
         self.sign_in(self.admin)
-        for page in ("actionitem", "calendarcursor", "eventfailure", "calendarfeed"):
-            assert self.client.get(f"/admin/calendar_sync/{page}/?q=x").status_code == 200, page
+        for name in ("actionitem", "calendarcursor", "eventfailure", "calendarfeed"):
+            assert self.client.get(f"/admin/calendar_sync/{name}/?q=x").status_code == 200, name
         page = self.client.get(f"/admin/calendar_sync/actionitem/{item.pk}/change/")
         self.assertContains(page, "j.ruiz@harbor.example")
         self.assertNotContains(page, 'name="_save"')

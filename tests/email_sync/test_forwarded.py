@@ -43,6 +43,10 @@ def mail(
     return message
 
 
+def as_quoted(text: str) -> str:
+    return "".join(f"> {line}\n" for line in text.splitlines())
+
+
 def parse(message: EmailMessage | bytes) -> forwarded.Forwarded:
     raw = message if isinstance(message, bytes) else message.as_bytes()
     return forwarded.parse(raw, mailbox=MAILBOX)
@@ -107,9 +111,7 @@ def test_the_html_of_the_original_begins_below_its_header():
 
 
 def test_what_the_rep_wrote_below_a_quoted_original_is_not_the_originals():
-    quoted = "".join(
-        f"> {line}\n" for line in f"Begin forwarded message:\n\n{HEADER}{BELOW}".split("\n")
-    )
+    quoted = as_quoted(f"Begin forwarded message:\n\n{HEADER}{BELOW}")
     original = only(parse(mail(f"FYI\n\n{quoted}\n\nMia, from her phone")))
     assert original.body == "We take the back cover.\n\nBest, Ana"
 
@@ -174,7 +176,10 @@ def test_a_sender_who_may_be_nobody_or_two_is_unsure(sender):
 
 def test_the_forwards_own_header_is_not_the_originals():
     # A line without a colon broke the header, and the rest of it fell into the body.
-    spilled = f"From: Mia Berg <mia@northsound.example>\nTo: {MAILBOX}\nSubject: FW: Spring\nDate: Thu, 20 Apr 2023 10:00:00 +0200\n"
+    spilled = (
+        f"From: Mia Berg <mia@northsound.example>\nTo: {MAILBOX}\nSubject: FW: Spring\n"
+        "Date: Thu, 20 Apr 2023 10:00:00 +0200\n"
+    )
     found = parse(mail(f"{spilled}\nFYI\n\n{HEADER}{BELOW}"))
     assert only(found).from_ == ANA
     assert not parse(mail(f"{spilled}\nFYI\n")).forwarded
@@ -229,9 +234,7 @@ def test_an_attribution_is_a_forward_only_with_a_prefix_and_then_unsure():
 
 
 def test_a_forward_inside_what_is_replied_to_is_not_forwarded():
-    quoted = "".join(
-        f"> {line}\n" for line in f"---------- Forwarded message ---------\n{HEADER}".split("\n")
-    )
+    quoted = as_quoted(f"---------- Forwarded message ---------\n{HEADER}")
     text = f"Thanks!\n\nOn 19 April 2023 at 16:42, Kim <kim@harbor.example> wrote:\n\n{quoted}"
     assert not parse(mail(text, subject="Re: Spring")).forwarded
     assert not parse(mail(text, subject="Spring")).forwarded

@@ -35,7 +35,7 @@ LANGUAGES = (
 UNSURE = 0.6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     name: str
     raw: bytes = field(repr=False)
@@ -158,9 +158,14 @@ def differences(expected: dict, got, *, lowest: float) -> list[str]:
     return found
 
 
+@cache
+def parsed(case: Case, variant: str):
+    return forwarded.parse(case.as_variant(variant), mailbox=case.expected["mailbox"])
+
+
 @pytest.mark.parametrize(("case", "variant"), ALL, ids=IDS)
 def test_reads_what_a_person_reads(case, variant):
-    got = forwarded.parse(case.as_variant(variant), mailbox=case.expected["mailbox"])
+    got = parsed(case, variant)
     lowest = case.expected["confidence"][0]
     if variant not in ("as-is", "crlf"):
         # With less to go by it may be less sure of itself, but not unsure.
@@ -172,7 +177,7 @@ def test_reads_what_a_person_reads(case, variant):
 
 
 def credited_wrongly(case: Case, variant: str) -> set[str]:
-    got = forwarded.parse(case.as_variant(variant), mailbox=case.expected["mailbox"])
+    got = parsed(case, variant)
     right = {person(original["from"])[0] for original in case.expected["originals"]}
     credited = {person(original.from_)[0] for original in got.originals} - {""}
     if got.forwarded and got.confidence >= UNSURE:
@@ -189,6 +194,9 @@ def test_nobody_else_is_ever_credited():
 # --- damage --------------------------------------------------------------------------------------
 
 
+NOT_CHAINS = [case for case in cases() if not case.name.startswith("chain-")]
+
+
 def head(raw: bytes) -> bytes:
     return raw.partition(b"\n\n")[0]
 
@@ -199,7 +207,7 @@ def damage(draw: st.DrawFn) -> tuple[Case, bytes]:
 
     Not a chain: there the rep wrote one of the mails below, and may be all that is left of it.
     """
-    case = draw(st.sampled_from([case for case in cases() if not case.name.startswith("chain-")]))
+    case = draw(st.sampled_from(NOT_CHAINS))
     raw = case.raw
     first = draw(st.sampled_from([0, len(head(raw)) + 2]))
     for _ in range(draw(st.integers(1, 4))):

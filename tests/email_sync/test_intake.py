@@ -585,14 +585,20 @@ def test_an_authorisation_that_came_meanwhile_is_not_refused(cast):
     assert outbox.outbox == []
 
 
-def test_a_pass_gives_way_to_another_reader(cast):
-    holder = leases.claim(cast.row)
+def test_a_pass_begins_only_where_nobody_else_reads(cast):
+    leases.claim(cast.row)
+    bccs(cast, 1)
     assert cast.sync().outcome is None
-    IntakeConnection.objects.update(lease_holder="", lease_until=None)
-    assert holder
+    assert not cast.gmail.asked
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_pass_gives_way_to_another_reader(cast, is_first):
+    if not is_first:
+        cast.sync()
 
     def taken(kind, subject):
-        if kind == "page":
+        if kind in {"page", "history"}:
             IntakeConnection.objects.update(lease_holder="elsewhere:1:2:3")
 
     bccs(cast, 2)
@@ -602,8 +608,9 @@ def test_a_pass_gives_way_to_another_reader(cast):
 
 
 def test_a_connection_that_is_deselected_meanwhile_stores_nothing_more(cast):
+    cast.sync()
     bccs(cast, 2)
-    cast.gmail.before = lambda kind, subject: kind == "page" and deselect(cast.row)
+    cast.gmail.before = lambda kind, subject: kind == "history" and deselect(cast.row)
     assert cast.sync().outcome == "abandoned"
     assert LedgerEntry.objects.count() == 0
     cast.gmail.before = lambda kind, subject: None

@@ -251,6 +251,22 @@ def test_nothing_is_ever_shared_between_users(cast):
     assert Email.objects.get(user=cast.sam).message_id == "<logo@lumen.example>"
 
 
+def test_nor_where_two_users_forward_the_same_in_one_pass(cast):
+    MyContact.objects.flag(cast.sam, [cast.ana])
+    original = mail(from_=ANA, to=MIA, subject="Logo files", text=LOGO, sent_at=LOGO_AT,
+                    message_id="<logo@lumen.example>")  # fmt: skip
+    for number, sender in enumerate(("sam@northsound.example", MIA)):
+        raw = forward(from_=sender, message_id=f"<i{number}@x>")
+        cast.gmail.deliver(f"i{number}", raw)
+        raw = mail(from_=sender, to=CAPTURE, message_id=f"<a{number}@x>", attached=[original])
+        cast.gmail.deliver(f"a{number}", raw)
+    assert cast.sync().error is None
+    assert [e.user for e in Email.objects.order_by("user_id")] == [cast.mia, cast.sam]
+    assert set(Email.objects.values_list("message_id", flat=True)) == {"<logo@lumen.example>"}
+    for entry in LedgerEntry.objects.all():
+        assert entry.email.user == entry.user
+
+
 def test_a_known_conversation_of_the_provider_is_that_of_the_bcc_too(cast):
     nylas(cast, id="n0", from_=ANA, to=(MIA,), subject="Enquiry", text="Hello.",
           message_id="<q@lumen.example>", thread_id="T")()  # fmt: skip

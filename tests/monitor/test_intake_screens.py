@@ -63,9 +63,11 @@ class ConfigurationTests(EmailCastTestCase):
         assert connection.next_due_at <= timezone.now()
         queue.assert_called_with([connection.pk])
         about = list(AuditEntry.objects.order_by("pk").values_list("about", flat=True))
-        assert [line.split(".")[0] for line in about] == [
-            "bcc: on", "fwd: on", "Connection in use: Intake",
-        ]  # fmt: skip
+        assert [line.partition(" (")[0] for line in about] == [
+            "bcc: on",
+            "fwd: on",
+            "Connection in use: Intake",
+        ]
 
     def test_one_kind_alone(self):
         self.save(make_connection(), fwd="on")
@@ -97,7 +99,8 @@ class ConfigurationTests(EmailCastTestCase):
         self.assertContains(response, "and reading begins")
 
     def test_a_strange_answer_is_refused(self):
-        response = self.save(make_connection(), bcc="perhaps", connection="99")
+        make_connection()
+        response = self.client.post(PAGE, {"bcc": "perhaps", "fwd": "off", "connection": "99"})
         self.assertContains(response, "Select a valid choice", count=2)
         assert not AuditEntry.objects.exists()
 
@@ -162,7 +165,7 @@ class StateTests(EmailCastTestCase):
         assert "re-authorise it" in words
         assert "Sync now" not in words
         IntakeConnection.objects.filter(pk=connection.pk).update(
-            rejected_at=None, failure="sync-error", failure_text="Google is away."
+            rejected_at=None, failure="transient", failure_text="Google is away."
         )
         assert "Google is away." in self.words()
 
