@@ -20,7 +20,7 @@ def test_from_a_new_connection_to_the_first_decisions(as_user: AsUser) -> None:
     page.get_by_label("ID", exact=True).fill("gmail-copies")
     page.get_by_label("Description").fill("What reps BCC and forward")
     page.get_by_label("Client ID", exact=True).fill("sandbox-google-client")
-    page.get_by_label("Client secret", exact=True).fill("a slip of the pen")
+    page.get_by_label("Client secret", exact=True).fill("a-slip-of-the-pen")
     page.keyboard.press("Enter")
     expect(page.locator("#messages")).to_contain_text("is saved. Now authorise it.")
 
