@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from calendar_sync import brake, history, rules
 from calendar_sync.brake import Deletions
-from calendar_sync.incoming import lock_links, note_gone, take_events
+from calendar_sync.incoming import absorb, lock_links, note_gone, take_events
 from calendar_sync.models import ActionItem, ActionItemChange, EventLink
 from calendar_sync.models.calendars import EventLinkQuerySet
 from calendar_sync.outgoing import MAX_ATTEMPTS, each, find
@@ -128,12 +128,17 @@ def carry_out(run: Pass) -> None:
 
 
 def _remove(run: Pass, link: EventLink) -> None:
-    """Remove the event of a link that is leaving, and then the link."""
-    event_id = link.event_id
-    if not event_id and (found := find(run, link)) is not None:
-        event_id = found.id
-    if event_id and link.gone_at is None:
-        run.gateway.delete_event(run.grant_id, event_id, calendar_id=link.calendar_id)
+    """Remove the event of a link that is leaving, and then the link.
+
+    What somebody changed in the event until now is taken into the item, which may live on.
+    """
+    event = _event(run, link) if link.event_id else find(run, link)
+    if event is not None and event.status != "cancelled":
+        if event.time is not None:
+            with run.storing():
+                for locked in lock_links([link.pk]):
+                    absorb(run, locked, event)
+        run.gateway.delete_event(run.grant_id, event.id, calendar_id=link.calendar_id)
     with run.storing():
         EventLink.objects.filter(pk=link.pk, is_leaving=True).delete()
     run.result.matched += 1

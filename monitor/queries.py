@@ -13,6 +13,7 @@ from accounts.models import Customer, Mailbox, MailboxSync, User
 from accounts.outcomes import state_of
 from accounts.rules import State
 from accounts.states import appearance
+from calendar_sync.brake import DeletionBrake
 from email_sync.coverage import Coverage, coverage_by_mailbox
 from email_sync.models import DailyCount, Email, IntakeConnection, LedgerEntry, Source
 from email_sync.models.ledger import DailyCountQuerySet, LedgerQuerySet
@@ -49,6 +50,10 @@ _REAUTHORISE = {State.INVALID, State.INVALID_CREDENTIALS}
 _ATTENTION = {State.PARTIAL, State.EXCEPTION, State.SYNC_ERROR, State.STOPPED}
 #: A mailbox whose turn was this many intervals ago waits for a worker that does not come.
 INTERVALS_BEHIND = 3
+
+
+#: The failure code of a calendar whose deletions wait for an admin.
+HELD_DELETIONS = DeletionBrake.code
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,12 @@ class MailboxRow:
         """What is wrong with the sides that are switched on, each cause once."""
         sides = (side for side in (self.email, self.calendar) if side.is_enabled)
         return list(dict.fromkeys(filter(None, (side.explanation for side in sides))))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether deletions in the calendar wait for an admin: a restart would only hold again."""
+        sync = self.calendar.sync
+        return bool(sync and sync.stopped_at and sync.failure_code == HELD_DELETIONS)
 
     @property
     def is_stopped(self) -> bool:

@@ -193,6 +193,19 @@ def test_a_lost_line_end_does_not_move_the_sender():
     assert (original.from_, original.to) == (ANA, (MIA,))
 
 
+def test_a_forwarded_conversation_is_its_first_message():
+    text = (
+        "---------- Forwarded Conversation ----------\nSubject: Spring\n"
+        "------------------------\n\nFrom: Ana Li <ana@lumen.example>\nDate: Wed, Apr 19, 2023 at "
+        "4:42 PM\nTo: Mia Berg <mia@northsound.example>\n\nHi Mia\n\n----------\n"
+        "From: Kim Doe <kim@harbor.example>\nDate: Wed, Apr 19, 2023 at 5:00 PM\n"
+        "To: Ana Li <ana@lumen.example>\n\nHi both"
+    )
+    original = only(parse(mail(text)))
+    assert (original.from_, original.subject) == (ANA, "Spring")
+    assert original.body.startswith("Hi Mia")
+
+
 # --- what is a forward ----------------------------------------------------------------------------
 
 

@@ -64,6 +64,13 @@ def test_a_label_is_the_same_however_it_is_written(line):
     assert (label.field, label.value) == ("from", "Ana")
 
 
+@pytest.mark.parametrize("line", ["ΑΠΟ: x", "KİMDEN: x", "GONDEREN: x", "Fra: x", "من: x", "مِن: x"])
+def test_capitals_and_missing_accents_do_not_matter(line):
+    label = label_of(line)
+    assert label is not None
+    assert label.field == "from"
+
+
 @pytest.mark.parametrize("line", ["From Ana", "Fromage: x", "a From: x", "x" * 50 + ": y", ":", ""])
 def test_other_lines_have_no_label(line):
     assert label_of(line) is None

@@ -186,16 +186,18 @@ class IntakeLife(RuleBasedStateMachine):
 
     @rule(
         which=st.sampled_from(["gmail", "nylas"]),
-        request=st.integers(1, 6),
+        asked_for=st.sampled_from(["message", "message", "page", "history", "label"]),
+        request=st.integers(1, 3),
         error=st.sampled_from([Crash, TransientError, PermanentError]),
     )
-    def a_pass_that_meets_trouble_at_a_request(self, which, request, error):
+    def a_pass_that_meets_trouble_at_a_request(self, which, asked_for, request, error):
         gateway = self.gmail if which == "gmail" else self.nylas
         left = [request]
 
         def before(kind, subject):
-            left[0] -= 1
+            left[0] -= kind == asked_for
             if left[0] == 0:
+                left[0] = -1
                 raise error("cut off")
 
         gateway.before = before
