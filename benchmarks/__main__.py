@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import django
 
-PARTS = ("backfill", "size", "idle", "memory", "webhook", "intake")
+PARTS = ("backfill", "size", "idle", "memory", "webhook", "intake", "calendar")
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -26,17 +26,22 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--sample", type=int, help="mailboxes among them that are read")
     add("--memory-messages", type=int, help="messages of the long backfill")
     add("--deliveries", type=int, help="messages whose way to the page is timed")
+    add("--calendars", type=int, help="calendars that stand in the tables for idle passes")
+    add("--calendar-sample", type=int, help="calendars among them that are read")
+    add("--events", type=int, help="events of the calendar that is imported")
     add("--intake-messages", type=int, help="messages in the monitored Gmail mailbox")
     options = parser.parse_args(arguments)
     full = {
         "messages": 3_000, "rounds": 3, "contacts": 50_000, "large": 1_000_000,
         "mailboxes": 10_000, "sample": 200, "memory_messages": 40_000,
         "deliveries": 60, "intake_messages": 1_000,
+        "calendars": 1_000, "calendar_sample": 100, "events": 10_000,
     }  # fmt: skip
     quick = {
         "messages": 600, "rounds": 2, "contacts": 2_000, "large": 20_000,
         "mailboxes": 100, "sample": 20, "memory_messages": 3_000,
         "deliveries": 10, "intake_messages": 120,
+        "calendars": 40, "calendar_sample": 10, "events": 600,
     }  # fmt: skip
     for name, value in (quick if options.quick else full).items():
         if getattr(options, name) is None:

@@ -21,7 +21,7 @@ from email_sync.models import Email, EmailContact, EmailParticipant, LedgerEntry
 from email_sync.reading import PARALLEL_BODIES
 
 
-def _plain(model: type[models.Model]) -> Any:
+def plain(model: type[models.Model]) -> Any:
     """A model with the columns of another one and nothing else of it."""
     fields: dict[str, Any] = {}
     for field in model._meta.concrete_fields:
@@ -37,10 +37,10 @@ def _plain(model: type[models.Model]) -> Any:
     return type(name, (models.Model,), {"__module__": __name__, "Meta": meta, **fields})
 
 
-PlainEmail = _plain(Email)
-PlainParticipant = _plain(EmailParticipant)
-PlainLink = _plain(EmailContact)
-PlainEntry = _plain(LedgerEntry)
+PlainEmail = plain(Email)
+PlainParticipant = plain(EmailParticipant)
+PlainLink = plain(EmailContact)
+PlainEntry = plain(LedgerEntry)
 
 
 def make_tables() -> None:

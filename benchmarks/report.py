@@ -7,7 +7,7 @@ import time
 
 from django.db import connection
 
-from benchmarks import backfill, floor, idle, intake, memory, scenery, servers, webhook
+from benchmarks import backfill, calendar, floor, idle, intake, memory, scenery, servers, webhook
 from benchmarks.backfill import Sizes
 from benchmarks.measuring import Rounds, cpu_rates, keep, median, rates, ratio
 
@@ -33,6 +33,8 @@ def run(options: argparse.Namespace, *, database: str) -> None:
         _webhook(options)
     if "intake" in options.parts:
         _intake(options)
+    if "calendar" in options.parts:
+        _calendar(options)
 
 
 def _backfill(options: argparse.Namespace) -> None:
@@ -177,3 +179,34 @@ def _intake(options: argparse.Namespace) -> None:
     print(f"     … by CPU       {ratio(cpu_rates(product), cpu_rates(plain))}")
     print(f"  queries           {found.queries} for {found.messages:,} messages")
     keep("intake", **vars(found))
+
+
+def _calendar(options: argparse.Namespace) -> None:
+    idle_found = calendar.idle(
+        calendars=options.calendars, sample=options.calendar_sample, rounds=options.rounds
+    )
+    print(f"\nCalendars without news: {idle_found.sample} of {idle_found.calendars:,} calendars")
+    _show_two(idle_found.rounds, unit="passes")
+    print(f"  queries           {idle_found.queries} per pass (the task's own included)")
+    keep("idle calendars", **vars(idle_found))
+    found = calendar.large_import(
+        events=options.events, contacts=options.contacts, rounds=options.rounds
+    )
+    print(
+        f"\nImport: {found.events:,} events, {found.imported:,} with a contact, "
+        f"{options.contacts:,} contacts, from the replay"
+    )
+    _show_two(found.rounds, unit="events")
+    print(f"  queries           {found.queries} for {found.pages} pages")
+    keep("calendar import", **vars(found))
+
+
+def _show_two(rounds: Rounds, *, unit: str) -> None:
+    product, plain = rounds["product"], rounds["floor"]
+    for name, timings in rounds.items():
+        print(
+            f"  {name:8} {median(rates(timings)):7,.1f} {unit}/s, "
+            f"{1000 / median(cpu_rates(timings)):.2f} ms CPU of the worker for each"
+        )
+    print(f"  product / floor   {ratio(rates(product), rates(plain))}")
+    print(f"     … by CPU       {ratio(cpu_rates(product), cpu_rates(plain))}")

@@ -82,7 +82,7 @@ def create_action(
     )
     if "ends_at" not in values:
         length = timedelta() if values.get("all_day") else USUAL_LENGTH
-        values = {**values, "ends_at": values["starts_at"] + length}
+        values = {**values, "ends_at": values["starts_at"].astimezone(UTC) + length}
     with transaction.atomic():
         _put(item, values, now=now)
         item.save()
@@ -253,8 +253,9 @@ def _put_people(item: ActionItem, given: dict[str, Any]) -> None:
 
 def _put_time(item: ActionItem, given: dict[str, Any]) -> None:
     item.all_day = given.get("all_day", item.all_day)
-    item.starts_at = given.get("starts_at", item.starts_at)
-    item.ends_at = given.get("ends_at", item.ends_at)
+    # In one zone, Python compares clocks: wrong in a night in which they are changed.
+    item.starts_at = given.get("starts_at", item.starts_at).astimezone(UTC)
+    item.ends_at = given.get("ends_at", item.ends_at).astimezone(UTC)
     item.time_zone = ""
     if item.ends_at < item.starts_at:
         raise ChangeRefused("The end is before the start.")

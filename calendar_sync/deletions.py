@@ -10,7 +10,7 @@ from django.db.models import Q
 from msgspec import Struct
 from msgspec.structs import replace
 
-from calendar_sync import brake, history, rules
+from calendar_sync import brake, history
 from calendar_sync.brake import Deletions
 from calendar_sync.incoming import absorb, lock_links, note_gone, take_events
 from calendar_sync.models import ActionItem, ActionItemChange, EventLink
@@ -80,11 +80,10 @@ def look_for_vanished(run: Pass) -> None:
 
 
 def _unseen(run: Pass) -> EventLinkQuerySet:
-    """Links whose events should have been in the listing and were not."""
+    """Links whose events the listing did not show: gone, or further ahead than it reaches."""
     assert run.whole_listing_at is not None
     dated = ActionItem.objects.within(run.window).filter(
-        Q(origin=ActionItem.Origin.CRM) | Q(cancelled_at=None, deleted_at=None),
-        starts_at__lt=run.whole_listing_at + rules.FURTHEST,
+        Q(origin=ActionItem.Origin.CRM) | Q(cancelled_at=None, deleted_at=None)
     )
     links = EventLink.objects.live().filter(
         mailbox=run.mailbox, calendar_id=run.cursor.calendar_id, gone_at=None, item__in=dated

@@ -4,7 +4,7 @@ A row says all of its item: an item with the same key is brought to what the row
 same use cases that screens call. An empty `sync` follows the type, of a known item it stays.
 """
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from itertools import islice
 from typing import TextIO
 from zoneinfo import ZoneInfo
@@ -115,13 +115,13 @@ def _times(row: dict[str, str], is_all_day: bool, zone: ZoneInfo) -> tuple[datet
 
 
 def _instant(row: dict[str, str], name: str, zone: ZoneInfo) -> datetime:
-    """Without an offset it is the owner's time."""
+    """In UTC; without an offset it is the owner's time."""
     try:
         moment = datetime.fromisoformat(row[name])
     except ValueError:
         raise BadRow(f"{name} is no date and time in ISO 8601: “{row[name][:40]}”.") from None
     _check_year(moment.year, name)
-    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def _day(row: dict[str, str], name: str) -> date:

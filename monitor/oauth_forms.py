@@ -71,9 +71,9 @@ class ConnectionForm(TablerForm, forms.ModelForm):  # type: ignore[type-arg]
         connection: IntakeConnection = super().save(commit=False)
         if secret := self.cleaned_data["client_secret"]:
             connection.client_secret = secret
-        if commit and connection.pk is None:
-            connection.save()
-        elif commit:
-            # Only these: a pass may be writing the others.
-            connection.save(update_fields=[*self._meta.fields, "client_secret"])
+        if commit:
+            # Of a stored one only these: a pass may be writing the others.
+            is_new = connection._state.adding
+            names = None if is_new else [*self.Meta.fields, "client_secret"]
+            connection.save(update_fields=names)
         return connection

@@ -346,20 +346,20 @@ def ways_of(entries: Sequence[LedgerEntry]) -> dict[int, Ways]:
     forwards = [e.pk for e in entries if e.source == Source.FWD and e.pk in emails_of]
     if forwards:
         links = further.filter(ledgerentry__in=forwards)
-        for entry, email in links.values_list("ledgerentry", "email"):
-            emails_of[entry].add(email)
+        for pk, email in links.values_list("ledgerentry", "email"):
+            emails_of[pk].add(email)
     found = {email for emails in emails_of.values() for email in emails}
     sources: dict[int, set[str]] = {email: set() for email in found}
     if found:
         first = LedgerEntry.objects.filter(email__in=found).order_by()
-        links = further.filter(email__in=found).values_list("email", "ledgerentry__source")
-        for email, source in first.values_list("email", "source").union(links):
+        other = further.filter(email__in=found).values_list("email", "ledgerentry__source")
+        for email, source in first.values_list("email", "source").union(other):
             sources[email].add(source)
     ways = {}
     for entry in entries:
         emails = emails_of.get(entry.pk, set())
-        other = {source for email in emails for source in sources[email]} - {entry.source}
-        words = tuple(source.label for source in Source if source in other)
+        others = {source for email in emails for source in sources[email]} - {entry.source}
+        words = tuple(source.label for source in Source if source in others)
         ways[entry.pk] = Ways(max(1, len(emails)), words)
     return ways
 

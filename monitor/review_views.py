@@ -102,10 +102,10 @@ def _answer(
     audit.record(Action.DECIDED_REVIEW, actor=by, owner=entry.user, about=about)
     if found.decision == IntakeReview.Decision.DISMISSED:
         undo = {"url": reverse("monitor:intake-reopen", args=[found.pk])}
-        sentence = render_to_string("monitor/dismissed_message.html", undo, request=request)
+        message = render_to_string("monitor/dismissed_message.html", undo, request=request)
+        messages.success(request, message)
     else:
-        sentence = _outcome(entry, reader=by)
-    messages.success(request, sentence)
+        messages.success(request, _outcome(entry, reader=by))
     return go_to(request, "monitor:intake-reviews")
 
 

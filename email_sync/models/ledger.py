@@ -32,7 +32,8 @@ class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
 
     def of_email(self, email: Email) -> Self:
         """The entries of every way by which an email came in."""
-        return self.filter(models.Q(email=email) | models.Q(further_emails=email))
+        further = LedgerEntry.further_emails.through.objects.filter(email=email)
+        return self.filter(models.Q(email=email) | models.Q(pk__in=further.values("ledgerentry")))
 
     def matched(self) -> Self:
         return self.filter(outcome=LedgerEntry.Outcome.MATCHED)

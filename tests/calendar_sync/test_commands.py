@@ -123,6 +123,22 @@ def test_a_time_without_an_offset_is_the_owners(world: World, load):
     assert (item().ends_at - item().starts_at).seconds == 30 * 60
 
 
+@pytest.mark.parametrize("clock", ["2027-03-28T02:30", "2027-03-28T01:45", "2026-10-25T02:45"])
+def test_in_the_night_of_a_clock_change_an_item_keeps_its_length(world: World, load, clock):
+    _, errors, code = load({"starts_at": clock, "ends_at": ""})
+    assert (errors, code) == ("", 0)
+    assert (item().ends_at - item().starts_at).seconds == 30 * 60
+
+
+def test_an_end_that_only_looks_later_is_named_and_the_other_rows_are_stored(world: World, load):
+    # 02:45 does not exist on that day: it is 03:45 in summer time, after 03:15.
+    _, errors, code = load(
+        {"key": "k0", "starts_at": "2027-03-28T02:45", "ends_at": "2027-03-28T03:15"}, {}
+    )
+    assert (errors, code) == ("line 2: The end is before the start.", 1)
+    assert item().title == "Call Ana"
+
+
 def test_an_unknown_type_is_made_and_decides_about_sync(world: World, load):
     load({"type": "Site visit", "sync": ""})
     assert ActionType.objects.get(name="Site visit").sync_by_default

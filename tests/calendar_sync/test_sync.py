@@ -324,6 +324,19 @@ def test_without_a_bound_the_furthest_go_out_too(world: World):
     assert fresh(item).unlinked_at is None
 
 
+def test_further_ahead_than_a_listing_reaches_changes_and_deletions_come_in(world: World):
+    item = world.to_do(starts_at=NOW + timedelta(days=1000))
+    world.synced()
+    event = world.event_of(item)
+    world.mia.calendar.edit(event.id, title="Moved on")
+    world.later(minutes=5)
+    world.synced(whole=True)
+    assert fresh(item).title == "Moved on"
+    world.mia.calendar.delete(event.id)
+    world.synced(whole=True)
+    assert history(item)[-1] == "Deleted in the mail app; kept here"
+
+
 def test_out_of_the_window_nothing_is_carried_over_until_it_is_back(world: World):
     world.mia.mailbox.days_after = 7
     world.mia.mailbox.save()

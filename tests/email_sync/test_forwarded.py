@@ -99,7 +99,8 @@ def test_attachments_of_an_inline_forward_are_the_originals():
 
 def test_the_html_of_the_original_begins_below_its_header():
     html = (
-        "<div>FYI</div><hr><div id='divRplyFwdMsg'><b>From:</b> Ana Li &lt;ana@lumen.example&gt;<br>"
+        "<div>FYI</div><hr><div id='divRplyFwdMsg'>"
+        "<b>From:</b> Ana Li &lt;ana@lumen.example&gt;<br>"
         "<b>Sent:</b> Wednesday, 19 April 2023 16:42<br><b>To:</b> Mia Berg<br>"
         "<b>Subject:</b> Spring</div><div><p>We take <b>the</b> back cover.</p></div>"
     )
@@ -122,7 +123,8 @@ def test_what_the_rep_wrote_below_a_quoted_original_is_not_the_originals():
 def test_the_outermost_of_nested_forwards_wins_and_keeps_the_inner_one():
     inner = (
         "---------- Forwarded message ---------\nFrom: Kim Doe <kim@harbor.example>\n"
-        "Date: Tue, 18 Apr 2023 at 09:00\nSubject: Spring\nTo: Ana Li <ana@lumen.example>\n\nHello Ana"
+        "Date: Tue, 18 Apr 2023 at 09:00\nSubject: Spring\nTo: Ana Li <ana@lumen.example>\n"
+        "\nHello Ana"
     )
     original = only(parse(mail(f"{HEADER}\nSee below\n\n{inner}")))
     assert original.from_ == ANA

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import system_settings
 from accounts.models import AuditEntry
-from email_sync.models import Email, IntakeConnection, IntakeReview, LedgerEntry
+from email_sync.models import Email, IntakeConnection, IntakeReview
 from tests.accounts.cast import HTMX
 from tests.email_cast import EmailCastTestCase
 from tests.email_factories import EmailFactory, LedgerEntryFactory, count, seen
@@ -60,6 +60,7 @@ class ConfigurationTests(EmailCastTestCase):
         assert (current.bcc, current.fwd, current.automatic_forwarding) == (True, True, False)
         connection.refresh_from_db()
         assert connection.is_selected
+        assert connection.next_due_at is not None
         assert connection.next_due_at <= timezone.now()
         queue.assert_called_with([connection.pk])
         about = list(AuditEntry.objects.order_by("pk").values_list("about", flat=True))
@@ -137,7 +138,7 @@ class StateTests(EmailCastTestCase):
     def words(self) -> str:
         return self.text_of(self.client.get(STATE, headers=HTMX))
 
-    def make_entry(self, connection: IntakeConnection, **fields) -> LedgerEntry:
+    def make_entry(self, connection: IntakeConnection, **fields):
         fields = {"user": self.rep, "source": "bcc", "intake": connection} | fields
         return LedgerEntryFactory(**fields)
 
@@ -212,11 +213,11 @@ class HistoryTests(EmailCastTestCase):
         self.connection = make_connection()
         self.url = f"{PAGE}{self.connection.pk}/history/"
 
-    def make_entry(self, **fields) -> LedgerEntry:
+    def make_entry(self, **fields):
         return LedgerEntryFactory(**({"user": self.rep, "source": "bcc",
                                       "intake": self.connection} | fields))  # fmt: skip
 
-    def of_nobody(self, **fields) -> LedgerEntry:
+    def of_nobody(self, **fields):
         return self.make_entry(user=None, to=[CAPTURE], trace={}, **fields)
 
     def test_who_may_open_it(self):

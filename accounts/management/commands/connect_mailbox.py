@@ -22,6 +22,18 @@ def instant(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+#: What a blank `--days-after` is read as; without the option the bound stays as it is.
+NO_BOUND = -1
+
+
+def days(text: str) -> int:
+    """A number of days, NO_BOUND for a blank. Raises ValueError."""
+    number = int(text or NO_BOUND)
+    if number < 0 and text:
+        raise ValueError
+    return number
+
+
 class Command(BaseCommand):
     help = (
         "Connects a user's mailbox by a grant that exists at Nylas, with email and calendar on. "
@@ -34,7 +46,7 @@ class Command(BaseCommand):
         parser.add_argument("--grant-id", required=True)
         parser.add_argument("--folders", help="names separated by “;”; blank for Inbox and Sent")
         parser.add_argument("--calendar", help="the calendar's name")
-        parser.add_argument("--days-after", type=int, help="0 is today; without it: no bound")
+        parser.add_argument("--days-after", type=days, help="0 is today; blank: no bound")
         parser.add_argument("--sync-from", type=instant, help="ISO 8601; UTC without an offset")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -82,10 +94,11 @@ class Command(BaseCommand):
         for field, option in (
             ("folder_names", "folders"),
             ("calendar_name", "calendar"),
-            ("days_after", "days_after"),
         ):
             if options[option] is not None:
                 setattr(mailbox, field, options[option])
+        if (days_after := options["days_after"]) is not None:
+            mailbox.days_after = None if days_after == NO_BOUND else days_after
         mailbox.save(
             update_fields=(
                 "email_enabled calendar_enabled folder_names calendar_name days_after".split()
