@@ -42,7 +42,7 @@ PlainAttendee = plain(Attendee)
 PlainEventLink = plain(EventLink)
 
 
-# --- passes without news ---------------------------------------------------------------------------
+# --- passes without news -------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Idle:
     calendars: int
@@ -131,7 +131,7 @@ def _span(mailbox: Mailbox) -> tuple[datetime, datetime]:
     return rules.listed_span(window, now=now, longest=None)[0]
 
 
-# --- a large import --------------------------------------------------------------------------------
+# --- a large import ------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Import:
     events: int

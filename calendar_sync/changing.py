@@ -169,7 +169,8 @@ def hand_over_customer(
 ) -> int:
     """Hand over the customer's open to-dos of its former rep; how many."""
     items = ActionItem.objects.visible().open().of_customer(customer)
-    items = items.filter(origin=ActionItem.Origin.CRM, owner=former)
+    # In the order in which the sync locks them, too.
+    items = items.filter(origin=ActionItem.Origin.CRM, owner=former).order_by("pk")
     with transaction.atomic():
         handed = [reassign(item, to=to, by=by, now=now) for item in items]
     return len(handed)

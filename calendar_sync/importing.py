@@ -5,7 +5,6 @@ same use cases that screens call. An empty `sync` follows the type, of a known i
 """
 
 from datetime import UTC, date, datetime
-from itertools import islice
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
@@ -13,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.addresses import normalise
-from accounts.importing import CHUNK, BadRow, Report, rows_of
+from accounts.importing import BadRow, Report, rows_of
 from accounts.models import Contact, Customer, User
 from calendar_sync import changing
 from calendar_sync.changing import USUAL_LENGTH, ChangeRefused, Changes
@@ -32,14 +31,13 @@ def import_actions(file: TextIO) -> Report:
     report = Report()
     users = {user.username.casefold(): user for user in User.objects.all()}
     rows = rows_of(file, COLUMNS, report)
-    while chunk := list(islice(rows, CHUNK)):
-        with transaction.atomic():
-            for line, row in chunk:
-                try:
-                    with transaction.atomic():
-                        report.counts[_store(row, users)] += 1
-                except (BadRow, ChangeRefused) as cause:
-                    report.reject(line, str(cause))
+    for line, row in rows:
+        try:
+            # Each by itself: a pass that locks several items must not meet a long transaction.
+            with transaction.atomic():
+                report.counts[_store(row, users)] += 1
+        except (BadRow, ChangeRefused) as cause:
+            report.reject(line, str(cause))
     return report
 
 

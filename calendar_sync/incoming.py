@@ -130,7 +130,7 @@ def _by_slot(run: Pass, events: Sequence[Event]) -> dict[tuple[str, datetime], E
 
 def _take_ours(run: Pass, pairs: Sequence[Pair]) -> None:
     news = {link.pk: event for link, event in pairs if _is_news(link, event)}
-    for link in lock_links(news):
+    for link in lock_links(news) if news else ():
         event = news[link.pk]
         if event.status == "cancelled":
             note_gone(run, link)

@@ -117,7 +117,7 @@ def _take(session: Session, state: str, *, by: User, now: datetime) -> Pending |
     stored = session.get(_SESSION_KEY)
     if not stored or not constant_time_compare(stored["state"], state):
         return None
-    pass
+    del session[_SESSION_KEY]
     pending = Pending(**stored)
     is_fresh = pending.user == by.pk and now.timestamp() < pending.expires_at
     return pending if is_fresh else None
