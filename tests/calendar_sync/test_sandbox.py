@@ -73,7 +73,8 @@ def sandbox(tmp_path, db, settings) -> Iterator[Sandbox]:
         sandbox = Sandbox(url, gateway)
         for username, address in PERSONAS.items():
             grant = sandbox.do("grant", mailbox=address)
-            call_command("connect_mailbox", user=username, email=address, grant_id=grant["grant_id"])
+            grant_id = grant["grant_id"]
+            call_command("connect_mailbox", user=username, email=address, grant_id=grant_id)
         yield sandbox
 
 

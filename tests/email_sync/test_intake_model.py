@@ -7,6 +7,7 @@ transaction. At rest each message is one email with the sources it came by, coun
 
 from collections import defaultdict
 from datetime import timedelta
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -67,7 +68,7 @@ class IntakeLife(RuleBasedStateMachine):
         self.batch = batch
 
     # --- what arrives ---------------------------------------------------------------------------
-    def written(self, number: int) -> dict[str, object]:
+    def written(self, number: int) -> dict[str, Any]:
         sender = self.sender[number]
         return {
             "from_": sender,
@@ -173,8 +174,7 @@ class IntakeLife(RuleBasedStateMachine):
             mock.patch("email_sync.intake.BATCH", self.batch),
         ):
             if which == "gmail":
-                row = IntakeConnection.objects.get()
-                sync_intake(row, gateway=self.gmail, settings=ON)
+                sync_intake(IntakeConnection.objects.get(), gateway=self.gmail, settings=ON)
             else:
                 rows = MailboxSync.objects.select_related("mailbox__user")
                 row = rows.get(mailbox=self.mailbox, kind="email")
