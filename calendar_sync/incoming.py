@@ -199,6 +199,8 @@ def absorb(run: Pass, link: EventLink, event: Event) -> Merge | None:
         take(item, name, content)
     if merged.take:
         item.save(update_fields=ITEM_FIELDS)
+        # After a hand-over the new owner's calendar has the item, too.
+        item.links.exclude(pk=link.pk).update(item_changed_at=None)
         run.result.matched += 1
     here = prints(content_of(item))
     merged.agreed.here.update({name: here[name] for name in merged.take})

@@ -144,6 +144,15 @@ class TestCommand:
         assert mailbox.sync_from == datetime(2026, 1, 2, 2, 4, 5, tzinfo=UTC)
         assert "connected" in capsys.readouterr().out
 
+    def test_a_blank_takes_the_bound_away_and_a_negative_one_is_refused(self, mia):
+        self.run("--days-after", "7")
+        self.run()
+        assert Mailbox.objects.get().days_after == 7
+        self.run("--days-after", "")
+        assert Mailbox.objects.get().days_after is None
+        with pytest.raises(CommandError, match="days-after"):
+            self.run("--days-after=-1")
+
     def test_again_it_authorises_again_and_keeps_start_and_settings(self, mia, capsys):
         self.run("--sync-from", "2026-01-02", "--folders", "Harbor")
         self.run("--sync-from", "2026-05-05")

@@ -313,3 +313,15 @@ def test_what_is_held_can_be_taken_back(world: World, many):
     assert world.cursor().held_at is None
     assert len(world.mia.calendar.shown()) == 12
     assert world.mia.calendar.asked["create"] == 12
+
+
+def test_a_row_that_was_changed_past_every_use_case_is_put_right_by_a_whole_listing(world: World):
+    off, handed = world.to_do(title="Off"), world.to_do(title="Handed over")
+    world.synced()
+    ActionItem.objects.filter(pk=off.pk).update(sync=False)
+    ActionItem.objects.filter(pk=handed.pk).update(owner=world.tom.user)
+    world.later(hours=2)
+    world.synced()
+    world.synced(world.tom)
+    assert not world.mia.calendar.shown()
+    assert [event.title for event in world.tom.calendar.shown().values()] == ["Handed over"]

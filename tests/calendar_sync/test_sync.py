@@ -422,8 +422,11 @@ def test_what_was_changed_in_the_former_calendar_just_before_is_not_lost(world: 
     item = world.to_do()
     world.synced()
     world.later(minutes=10)
+    for _ in range(2):
+        world.synced(world.tom)
     world.mia.calendar.edit(world.event_of(item).id, location="Their office")
     world.edit(item, owner=world.tom.user)
+    world.synced(world.tom)
     world.synced(world.tom)
     world.synced()
     world.synced(world.tom)
