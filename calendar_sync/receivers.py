@@ -14,7 +14,9 @@ def wake_worker(sender: object, mailbox: Mailbox, **kwargs: object) -> None:
 
 def forget_calendar(sender: object, mailbox: Mailbox, **kwargs: object) -> None:
     """Another mailbox begins anew: what is known of the former one's events says nothing. The items
-    stay; to-dos are made in the new calendar, appointments are known by their meeting."""
+    stay; to-dos are made in the new calendar, appointments are known by their meeting. A pass over
+    the former one stores nothing more."""
+    mailbox.syncs.filter(kind="calendar").interrupt()
     CalendarCursor.objects.filter(mailbox=mailbox).delete()
     EventLink.objects.filter(mailbox=mailbox).delete()
     EventFailure.objects.filter(mailbox=mailbox).delete()

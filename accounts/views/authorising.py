@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from csp.decorators import csp_update
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -13,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import authorisation, gateway
 from accounts.access import get_mailbox, viewer
-from accounts.models import Mailbox, MailboxSync
+from accounts.models import Mailbox, MailboxSync, User
 from crm_sync.providers.errors import ProviderError
 
 _nylas = urlsplit(settings.NYLAS_API_URI)
@@ -69,13 +70,20 @@ def _leave_for(request: HttpRequest, provider: str) -> HttpResponse:
     return HttpResponseRedirect(url)
 
 
+@login_not_required
 @require_safe
 def authorise_callback(request: HttpRequest) -> HttpResponse:
-    """The provider sends the browser here, whatever came of it."""
+    """The provider sends the browser here, whatever came of it.
+
+    Who is signed out by then is sent on to sign in without the code, which must stay in no address.
+    """
+    user = request.user
+    if not isinstance(user, User):
+        return redirect("accounts:email-integration")
     try:
         mailbox = authorisation.complete(
             request.session,
-            viewer(request),
+            user,
             request.GET,
             gateway=gateway.nylas(),
             now=timezone.now(),

@@ -4,6 +4,7 @@ from datetime import timedelta
 from unittest import mock
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
@@ -244,5 +245,12 @@ class CallbackTests(CastTestCase):
     def test_it_rejects_a_post(self):
         assert self.client.post(CALLBACK).status_code == 405
 
-    def test_anonymous_must_sign_in(self):
-        self.assert_anonymous_must_sign_in(CALLBACK)
+
+@pytest.mark.django_db
+def test_whoever_is_signed_out_is_sent_on_without_the_code(client):
+    answer = client.get(CALLBACK, {"code": "a-code", "state": "a-state"})
+    assert answer.status_code == 302
+    assert "a-code" not in answer.url
+    onward = client.get(answer.url)
+    assert onward.url.startswith("/login/")
+    assert "a-code" not in onward.url

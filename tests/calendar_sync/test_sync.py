@@ -914,6 +914,20 @@ def test_another_mailbox_begins_anew_and_items_stay(world: World):
     assert world.event_of(item).title == "Call Ana"
 
 
+def test_a_pass_over_the_former_mailbox_stores_nothing_more(world: World):
+    world.to_do()
+
+    def replace_mailbox(kind: str, subject: str) -> None:
+        if kind == "create":
+            world.mia.user.email = "mia.berg@northsound.example"
+            connect(world.mia.user)
+
+    world.mia.calendar.after = replace_mailbox
+    assert world.sync().outcome == "abandoned"
+    assert not EventLink.objects.exists()
+    assert not CalendarCursor.objects.exists()
+
+
 def test_one_pass_speaks_of_one_users_items_only(world: World):
     world.to_do(title="Mia's")
     world.to_do(world.tom, title="Tom's")
