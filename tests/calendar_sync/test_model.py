@@ -682,7 +682,7 @@ def test_two_calendars_survive_any_life():
     run_state_machine_as_test(
         CalendarLife,
         settings=settings(
-            max_examples=25,
+            max_examples=12,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
